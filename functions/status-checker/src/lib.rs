@@ -1,0 +1,98 @@
+#![doc = include_str!("../README.md")]
+
+mod sweep;
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_redshiftdata::Client;
+use serde_json::Value;
+use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
+use shared::runtime::{parse, var_parsed};
+use shared::statement::{self, Description};
+use shared::{Error, Result, StatementId, TargetFields, polling};
+use tracing::{Instrument, info, info_span, warn};
+
+/// How long the end of a cancelled statement is waited for where the environment does not say.
+const DEFAULT_GRACE_SECONDS: u64 = 300;
+
+/// The function's environment.
+#[derive(Debug)]
+pub struct Config {
+    target: TargetFields,
+    grace: Duration,
+    sweep: Duration,
+}
+
+impl Config {
+    /// Reads the variables of the target, `CANCEL_GRACE_SECONDS`, and `SWEEP_SECONDS`: how long after
+    /// the death of an execution a submit that was in flight may still appear.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` naming the variable.
+    pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let seconds = |name, default| var_parsed(&var, name, "whole seconds", default).map(Duration::from_secs);
+        Ok(Self {
+            grace: seconds("CANCEL_GRACE_SECONDS", DEFAULT_GRACE_SECONDS)?,
+            sweep: seconds("SWEEP_SECONDS", sweep::DEFAULT_SECONDS)?,
+            target: TargetFields::from_env(&var),
+        })
+    }
+}
+
+/// Answers one of the three kinds of payload.
+///
+/// # Errors
+/// `InvalidInput`, `StatementNotFound`, `UnknownStatus`, and those of every call.
+pub async fn handle(client: &Client, config: &Config, payload: Value) -> Result<Value> {
+    // Boxed: the rare ways out, which would else make every check's future larger.
+    if payload.get("detail-type").is_some() {
+        return Box::pin(sweep::after_event(client, config, payload)).await;
+    }
+    if payload.get("CancelExecution").is_some() {
+        return Box::pin(sweep::on_request(client, config, payload)).await;
+    }
+    if payload.get("Id").is_none() {
+        return Err(Error::InvalidInput(
+            "nothing to check: give Id and TimeoutSeconds, or CancelExecution, or an execution's status event".into(),
+        ));
+    }
+    let ticket: Ticket = parse(payload)?;
+    let span = info_span!(
+        "check",
+        statement_id = ticket.id,
+        statement_name = ticket.statement_name.as_deref(),
+        procedure = ticket.procedure.as_deref()
+    );
+    let progress = check(client, config, ticket).instrument(span).await?;
+    serde_json::to_value(progress).map_err(|e| Error::InvalidInput(e.to_string()))
+}
+
+async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<Progress> {
+    let id = StatementId::parse(&ticket.id)?;
+    check_timeout(ticket.timeout_seconds)?;
+    let look = async |wait| -> Result<(Description, Decision)> {
+        let description = statement::describe(client, &id, wait).await?;
+        let decision = decide(&ticket, &description, config.grace, SystemTime::now());
+        Ok((description, decision))
+    };
+    let wait = match ticket.cancel_requested_at {
+        Some(_) => Some(polling::wait_after_cancel()),
+        None => polling::long_poll(ticket.left(SystemTime::now())),
+    };
+    let (mut description, mut decision) = look(wait).await?;
+    if decision == Decision::Cancel {
+        if statement::cancel(client, &id).await? {
+            warn!(timeout_seconds = ticket.timeout_seconds, "cancellation requested");
+            ticket.cancel_requested_at = Some(SystemTime::now());
+        } else {
+            // Nothing to cancel: it has just ended, or does not run yet. The second is asked again at
+            // the next check.
+            (description, decision) = look(None).await?;
+        }
+    }
+    info!(status = %description.status, "checked");
+    Ok(Progress::new(ticket, &description, decision, SystemTime::now()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Cancels what an execution left running: a statement goes on, and costs, after its execution died.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_redshiftdata::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::attempt::execution_prefix;
+use shared::runtime::parse;
+use shared::statement::{self, Listed};
+use shared::{Error, Result, Status, Target, TargetFields};
+use tracing::{Instrument, info_span, warn};
+
+use crate::Config;
+
+/// A proc-runner that was under way when the execution died submits within its own time-out, which is
+/// the SDK's time for one call and a cold start.
+pub(crate) const DEFAULT_SECONDS: u64 = 75;
+/// Pause between two sweeps.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long the state machine's own way out waits for what it cancelled to end.
+const CONFIRM: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    cancel_execution: String,
+    #[serde(default)]
+    input: Value,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "detail-type")]
+    detail_type: String,
+    detail: Detail,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    execution_arn: String,
+    status: String,
+    /// The execution's input as a JSON string; absent where it was too large for the event.
+    input: Option<String>,
+}
+
+/// For the state machine's Catch: no submit is in flight, so one sweep finds everything; what was
+/// cancelled gets a moment to end.
+pub(crate) async fn on_request(client: &Client, config: &Config, payload: Value) -> Result<Value> {
+    let request: Request = parse(payload)?;
+    sweep(client, config, &request.cancel_execution, &request.input, Duration::ZERO).await
+}
+
+/// For the event of an execution that ended from outside: a submit may be in flight.
+pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value) -> Result<Value> {
+    let event: Event = parse(payload)?;
+    let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
+    if event.detail_type != "Step Functions Execution Status Change" || !ended {
+        return Err(Error::InvalidInput(format!(
+            "an event {:?} with status {:?} is not that of an execution that failed, was stopped or timed out",
+            event.detail_type, event.detail.status
+        )));
+    }
+    let input = event.detail.input.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    sweep(client, config, &event.detail.execution_arn, &input, config.sweep).await
+}
+
+/// Cancels every statement of an execution, again and again until `appear` is over (new ones may turn
+/// up so long) and, for a moment more, until none runs.
+async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value, appear: Duration) -> Result<Value> {
+    let span = info_span!("sweep", execution);
+    async {
+        let start = SystemTime::now();
+        let targets = targets(config, input)?;
+        let prefix = execution_prefix(execution);
+        let mut cancelled: HashMap<String, bool> = HashMap::new();
+        loop {
+            let mut running = Vec::new();
+            for target in &targets {
+                let found = statement::find_by_name_prefix(client, target, &prefix).await?;
+                running.extend(found.into_iter().filter(|s| !s.status.has_ended()));
+            }
+            for statement in &running {
+                cancel(client, statement, &mut cancelled).await?;
+            }
+            let elapsed = start.elapsed().unwrap_or_default();
+            if elapsed >= appear && (running.is_empty() || elapsed >= appear + CONFIRM) {
+                let ids = |list: &[Listed]| list.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
+                return Ok(json!({
+                    "Cancelled": cancelled.keys().collect::<Vec<_>>(),
+                    "StillRunning": ids(&running),
+                }));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// A statement must run to be cancelled, so a refused request is made again at the next sweep.
+async fn cancel(client: &Client, statement: &Listed, cancelled: &mut HashMap<String, bool>) -> Result<()> {
+    let requested = cancelled.entry(statement.id.to_string()).or_default();
+    if !*requested || statement.status != Status::Started {
+        *requested = statement::cancel(client, &statement.id).await?;
+        warn!(statement_id = %statement.id, statement_name = statement.name, requested, "cancellation requested");
+    }
+    Ok(())
+}
+
+/// The warehouses that an execution may have used: the environment's, and those of its own list.
+fn targets(config: &Config, input: &Value) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for item in input.get("Procedures").and_then(Value::as_array).into_iter().flatten() {
+        let fields: TargetFields = serde_json::from_value(item.clone()).unwrap_or_default();
+        // An item that fits no target never submitted anything.
+        targets.extend(Target::try_from(fields.or(&config.target)));
+    }
+    if targets.is_empty() {
+        targets.push(config.target.clone().try_into()?);
+    }
+    targets.dedup();
+    Ok(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::from_env(|name| match name {
+            "WORKGROUP_NAME" | "DATABASE" => Some("w".into()),
+            _ => None,
+        })
+        .expect("valid")
+    }
+
+    #[test]
+    fn the_warehouses_are_the_environments_and_the_lists_own() {
+        let names = |input| {
+            let targets = targets(&config(), &input).expect("targets");
+            targets.iter().map(|t| t.workgroup().or(t.cluster()).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(json!(null)), ["w"]);
+        assert_eq!(names(json!({"detail": {}})), ["w"]);
+        assert_eq!(names(json!({"Procedures": "x"})), ["w"]);
+        assert_eq!(
+            names(json!({"Procedures": [{"Procedure": "a.b"}, {"ClusterIdentifier": "c"}, 1]})),
+            ["w", "c", "w"]
+        );
+    }
+}

@@ -1,0 +1,132 @@
+use super::*;
+use aws_sdk_redshiftdata::operation::cancel_statement::CancelStatementOutput;
+use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
+use aws_sdk_redshiftdata::operation::list_statements::ListStatementsOutput;
+use aws_sdk_redshiftdata::types::{StatementData, StatusString};
+use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
+use serde_json::json;
+
+const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
+const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1";
+
+fn config() -> Config {
+    Config::from_env(|name| match name {
+        "WORKGROUP_NAME" => Some("w".into()),
+        "DATABASE" => Some("d".into()),
+        "SWEEP_SECONDS" => Some("0".into()),
+        _ => None,
+    })
+    .expect("valid")
+}
+
+fn described(status: StatusString, age_seconds: u64, error: &'static str) -> Rule {
+    mock!(Client::describe_statement).then_output(move || {
+        let created = SystemTime::now() - Duration::from_secs(age_seconds);
+        let output = DescribeStatementOutput::builder().id(ID).status(status.clone()).error(error);
+        output.created_at(created.into()).build().expect("complete")
+    })
+}
+
+fn cancelling(accepted: bool) -> Rule {
+    mock!(Client::cancel_statement).then_output(move || CancelStatementOutput::builder().status(accepted).build())
+}
+
+async fn answer(rules: &[&Rule], payload: Value) -> Result<Value> {
+    let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, rules);
+    handle(&client, &config(), payload).await
+}
+
+#[tokio::test]
+async fn a_running_statement_is_waited_for() {
+    let rule = described(StatusString::Started, 200, "");
+    let answer = answer(&[&rule], json!({"Id": ID, "TimeoutSeconds": 1000, "Attempt": 2})).await.expect("checked");
+    assert_eq!(
+        (&answer["Status"], &answer["WaitSeconds"], &answer["Attempt"]),
+        (&json!("STARTED"), &json!(10), &json!(2))
+    );
+    assert!(answer.get("Error").is_none() && answer.get("CancelRequestedAt").is_none());
+}
+
+#[tokio::test]
+async fn past_the_deadline_the_cancel_is_requested_once() {
+    let (rule, cancel) = (described(StatusString::Started, 200, ""), cancelling(true));
+    let first = answer(&[&rule, &cancel], json!({"Id": ID, "TimeoutSeconds": 100})).await.expect("checked");
+    assert!(first["CancelRequestedAt"].is_string(), "{first}");
+    assert_eq!(cancel.num_calls(), 1);
+    let second = answer(&[&rule, &cancel], first.clone()).await.expect("checked");
+    assert_eq!(second["CancelRequestedAt"], first["CancelRequestedAt"]);
+    assert_eq!(cancel.num_calls(), 1);
+    let ended = described(StatusString::Aborted, 203, "");
+    let last = answer(&[&ended], second).await.expect("checked");
+    assert_eq!((&last["Error"], &last["Retryable"]), (&json!("StatementTimedOut"), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_not_taken_is_requested_again() {
+    let (rule, cancel) = (described(StatusString::Picked, 200, ""), cancelling(false));
+    let first = answer(&[&rule, &cancel], json!({"Id": ID, "TimeoutSeconds": 100})).await.expect("checked");
+    assert!(first.get("CancelRequestedAt").is_none());
+    answer(&[&rule, &cancel], first).await.expect("checked");
+    assert_eq!(cancel.num_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_finished_statement_reports_its_figures() {
+    let rule = mock!(Client::describe_statement).then_output(|| {
+        let output = DescribeStatementOutput::builder().id(ID).status(StatusString::Finished);
+        output.duration(1_500_000_000).result_rows(12).redshift_query_id(99).build().expect("complete")
+    });
+    let answer = answer(&[&rule], json!({"Id": ID, "TimeoutSeconds": 100})).await.expect("checked");
+    assert_eq!(
+        (&answer["DurationSeconds"], &answer["ResultRows"], &answer["RedshiftQueryId"]),
+        (&json!(1.5), &json!(12), &json!(99))
+    );
+}
+
+#[tokio::test]
+async fn bad_input_is_refused() {
+    for payload in [
+        json!({}),
+        json!({"Id": 1, "TimeoutSeconds": 1}),
+        json!({"Id": ID}),
+        json!({"Id": "nope", "TimeoutSeconds": 1}),
+        json!({"Id": ID, "TimeoutSeconds": 0}),
+        json!({"Id": ID, "TimeoutSeconds": 1, "CreatedAt": "yesterday"}),
+        json!({"detail-type": "Glue Job State Change", "detail": {"executionArn": ARN, "status": "FAILED"}}),
+        json!({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": ARN, "status": "SUCCEEDED"}}),
+        json!({"CancelExecution": 1}),
+    ] {
+        assert_eq!(answer(&[], payload.clone()).await.expect_err(&payload.to_string()).name(), "InvalidInput");
+    }
+}
+
+/// Two looks at an execution's statements: one runs, then it is gone.
+fn listed(first: StatusString) -> [Rule; 2] {
+    [first, StatusString::Aborted].map(|status| {
+        mock!(Client::list_statements).match_requests(|r| r.statement_name() == Some("loader/run-1/")).then_output(
+            move || {
+                let statement =
+                    StatementData::builder().id(ID).statement_name("loader/run-1/0/1").status(status.clone());
+                ListStatementsOutput::builder()
+                    .statements(statement.build().expect("complete"))
+                    .build()
+                    .expect("complete")
+            },
+        )
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_execution_left_running_is_cancelled() {
+    for payload in [
+        json!({"CancelExecution": ARN}),
+        json!({"detail-type": "Step Functions Execution Status Change", "source": "aws.states",
+               "detail": {"executionArn": ARN, "status": "ABORTED", "input": "{}"}}),
+    ] {
+        let [running, gone] = listed(StatusString::Started);
+        let cancel = cancelling(true);
+        let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&running, &cancel, &gone]);
+        let answer = handle(&client, &config(), payload).await.expect("swept");
+        assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
+    }
+}

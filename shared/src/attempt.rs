@@ -1,0 +1,131 @@
+//! The identity of one logical attempt: what makes a submit repeatable without running twice.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// The Data API's limit for a StatementName. [API model]
+const MAX_STATEMENT_NAME_CHARS: usize = 2048;
+
+/// One try of one step of one execution. Only the state machine's choice loop raises `attempt`; a
+/// repeated Lambda invocation of the same attempt has the same identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogicalAttempt {
+    execution_id: String,
+    step: u32,
+    attempt: u32,
+}
+
+/// What makes ExecuteStatement idempotent for 8 hours: 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientToken(String);
+
+impl ClientToken {
+    /// The token as the Data API takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl LogicalAttempt {
+    /// `execution_id` is the execution's ARN, or any unique text where there is no execution (the
+    /// request id of a hand-made invocation).
+    ///
+    /// # Errors
+    /// `InvalidInput` for an empty or overlong execution id.
+    pub fn new(execution_id: impl Into<String>, step: u32, attempt: u32) -> Result<Self> {
+        let execution_id = execution_id.into();
+        if execution_id.trim().is_empty() {
+            return Err(Error::InvalidInput("ExecutionId is empty; pass $$.Execution.Id, or leave it out".into()));
+        }
+        let this = Self { execution_id, step, attempt };
+        if this.statement_name().chars().count() > MAX_STATEMENT_NAME_CHARS {
+            return Err(Error::InvalidInput(format!(
+                "ExecutionId is too long: a statement name holds at most {MAX_STATEMENT_NAME_CHARS} characters"
+            )));
+        }
+        Ok(this)
+    }
+
+    /// The number of the attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// SHA-256 over the identity. The parts are separated by a character that no ARN holds, so that
+    /// no two identities share their bytes.
+    pub fn client_token(&self) -> ClientToken {
+        let text = format!("{}\n{}\n{}", self.execution_id, self.step, self.attempt);
+        ClientToken(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// `<machine>/<execution name>/<step>/<attempt>`.
+    pub fn statement_name(&self) -> String {
+        format!("{}{}/{}", execution_prefix(&self.execution_id), self.step, self.attempt)
+    }
+}
+
+/// What the names of an execution's statements begin with: `<machine>/<execution name>/`. It ends in a
+/// separator because ListStatements matches by prefix, where `abc` also hits `abc1`.
+pub fn execution_prefix(execution_id: &str) -> String {
+    // arn:aws:states:REGION:ACCOUNT:execution:MACHINE:NAME
+    let parts: Vec<_> = execution_id.splitn(8, ':').collect();
+    match parts.as_slice() {
+        ["arn", _, "states", _, _, "execution", machine, name] => format!("{machine}/{name}/"),
+        _ => format!("direct/{execution_id}/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1";
+
+    fn attempt(step: u32, attempt: u32) -> LogicalAttempt {
+        LogicalAttempt::new(ARN, step, attempt).expect("valid")
+    }
+
+    #[test]
+    fn the_same_attempt_has_the_same_token_and_every_other_another() {
+        assert_eq!(attempt(0, 1).client_token(), attempt(0, 1).client_token());
+        let tokens: Vec<_> = [(0, 1), (0, 2), (1, 1), (1, 2), (0, 11), (1, 11), (11, 1)]
+            .into_iter()
+            .map(|(s, a)| attempt(s, a).client_token().to_string())
+            .collect();
+        for (i, token) in tokens.iter().enumerate() {
+            assert_eq!(token.len(), 64);
+            assert!(!tokens[..i].contains(token));
+        }
+    }
+
+    #[test]
+    fn the_token_is_pinned() {
+        // A change here would run procedures twice for executions that are under way during a deploy.
+        assert_eq!(
+            attempt(0, 1).client_token().as_str(),
+            "5d8955227c3cb8bb4b093cf94c03eeec9065c7df33b3e932aa0838fc9d73ea65"
+        );
+    }
+
+    #[test]
+    fn statements_are_named_after_the_execution() {
+        assert_eq!(attempt(1, 2).statement_name(), "loader/run-1/1/2");
+        assert_eq!(execution_prefix(ARN), "loader/run-1/");
+        assert_eq!(execution_prefix("b5c1"), "direct/b5c1/");
+    }
+
+    #[test]
+    fn an_empty_or_overlong_execution_id_is_refused() {
+        assert!(LogicalAttempt::new(" ", 0, 1).is_err());
+        assert!(LogicalAttempt::new("x".repeat(3000), 0, 1).is_err());
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod attempt;
+pub mod call;
+pub mod error;
+pub mod failure;
+pub mod polling;
+pub mod progress;
+pub mod rows;
+pub mod runtime;
+pub mod statement;
+pub mod target;
+
+pub use attempt::LogicalAttempt;
+pub use call::ProcedureCall;
+pub use error::{Error, Result};
+pub use failure::FailureKind;
+pub use statement::{StatementId, Status};
+pub use target::{Target, TargetFields};

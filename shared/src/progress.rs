@@ -1,0 +1,350 @@
+//! What travels through the state machine's loop: a statement, where it stands, and what to do next.
+//!
+//! proc-runner starts a [`Progress`], the state machine hands it to status-checker, and that hands back
+//! a newer one. What to do is decided by [`decide`], a pure function.
+
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, MAX_CAUSE_CHARS, Result, cut};
+use crate::failure::FailureKind;
+use crate::polling;
+use crate::statement::{Description, StatementId, Status};
+
+/// A statement runs 24 hours at most. [Amazon Redshift Management Guide]
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// A statement on its way, with the bounds it has. Times are RFC 3339, durations seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Ticket {
+    /// The statement's Id.
+    pub id: String,
+    /// Time that the statement has, from its CreatedAt, before it is cancelled.
+    pub timeout_seconds: u64,
+    /// When the service accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
+    pub created_at: Option<SystemTime>,
+    /// The procedure's name, without arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub procedure: Option<String>,
+    /// `<machine>/<execution name>/<step>/<attempt>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_name: Option<String>,
+    /// The number of this attempt, from 1.
+    #[serde(default = "one")]
+    pub attempt: u32,
+    /// How many attempts there may be.
+    #[serde(default = "one")]
+    pub max_attempts: u32,
+    /// When its cancellation was requested because its time was over.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
+    pub cancel_requested_at: Option<SystemTime>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Ticket {
+    /// The time to the deadline, as of `now`.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        let elapsed = self.created_at.map_or(Duration::ZERO, |at| since(at, now));
+        Duration::from_secs(self.timeout_seconds).saturating_sub(elapsed)
+    }
+}
+
+/// Checks a time-out of the input or the environment.
+///
+/// # Errors
+/// `InvalidInput` outside 1 s to 24 h.
+pub fn check_timeout(seconds: u64) -> Result<u64> {
+    if (1..=MAX_TIMEOUT.as_secs()).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(Error::InvalidInput(format!(
+        "TimeoutSeconds is {seconds}; it has to be 1 to {}, the longest that a statement may run",
+        MAX_TIMEOUT.as_secs()
+    )))
+}
+
+/// The answer of proc-runner and status-checker, and the input of the next check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Progress {
+    /// The statement and its bounds.
+    #[serde(flatten)]
+    pub ticket: Ticket,
+    /// The Data API's word for where it stands.
+    pub status: &'static str,
+    /// How long to wait before the next check, in whole seconds from 1.
+    pub wait_seconds: u64,
+    /// Time since the service accepted it.
+    pub elapsed_seconds: u64,
+    /// How it ended; absent while it runs.
+    #[serde(flatten)]
+    pub end: Option<End>,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct End {
+    /// How long it ran, with parts of a second.
+    pub duration_seconds: f64,
+    /// Rows returned or affected, where the engine says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_rows: Option<i64>,
+    /// The engine's own number of the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redshift_query_id: Option<i64>,
+    /// Why it failed; absent where it did not.
+    #[serde(flatten)]
+    pub failure: Option<Failure>,
+}
+
+/// Why a statement failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Failure {
+    /// The stable name of the class: [`FailureKind::name`].
+    pub error: &'static str,
+    /// The engine's own text, cut to size.
+    pub cause: String,
+    /// Whether a new attempt may cure it.
+    pub retryable: bool,
+    /// How long to wait before that, in whole seconds.
+    pub retry_after_seconds: u64,
+}
+
+/// What to do about a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Look again after this time.
+    Wait(Duration),
+    /// Request its cancellation, then look again.
+    Cancel,
+    /// It has ended, or is given up.
+    End(End),
+}
+
+/// What to do about a statement that stands as described.
+///
+/// Past the deadline the cancel is requested once. Then the end is waited for, for at most `grace`: a
+/// roll-back takes its time, and a statement that made it after all is FINISHED.
+pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: SystemTime) -> Decision {
+    let timeout = Duration::from_secs(ticket.timeout_seconds);
+    let elapsed = since(description.created_at, now);
+    let over = format!(
+        "{} ran longer than its TimeoutSeconds of {}",
+        ticket.procedure.as_deref().unwrap_or("the statement"),
+        ticket.timeout_seconds
+    );
+    let engine = description.error.as_deref().unwrap_or_default();
+    match (description.status, ticket.cancel_requested_at) {
+        (Status::Finished, _) => Decision::End(end(description, None)),
+        (Status::Aborted, Some(_)) => {
+            let text = format!("{over} and was cancelled; statement {}: {engine}", ticket.id);
+            Decision::End(end(description, Some(failure(FailureKind::StatementTimedOut, &text, ticket.attempt))))
+        }
+        (Status::Failed | Status::Aborted, _) => {
+            let kind = FailureKind::classify(description.status, engine);
+            let text = if engine.is_empty() { "the engine gives no reason" } else { engine };
+            Decision::End(end(description, Some(failure(kind, text, ticket.attempt))))
+        }
+        (_, Some(requested)) if since(requested, now) >= grace => {
+            let text = format!(
+                "{over}, and {} s after its cancellation was requested statement {} is still {}; it may be rolling \
+                 back: see aws redshift-data describe-statement --id {}",
+                since(requested, now).as_secs(),
+                ticket.id,
+                description.status,
+                ticket.id
+            );
+            Decision::End(end(description, Some(failure(FailureKind::CancelNotConfirmed, &text, ticket.attempt))))
+        }
+        (_, Some(_)) => Decision::Wait(polling::wait_after_cancel()),
+        (_, None) if elapsed >= timeout => Decision::Cancel,
+        (_, None) => Decision::Wait(polling::wait(elapsed, timeout.saturating_sub(elapsed))),
+    }
+}
+
+impl Progress {
+    /// The answer for a statement that stands as described, and for which `decision` was taken.
+    pub fn new(ticket: Ticket, description: &Description, decision: Decision, now: SystemTime) -> Self {
+        let (wait, end) = match decision {
+            Decision::Wait(wait) => (wait, None),
+            Decision::Cancel => (polling::wait_after_cancel(), None),
+            Decision::End(end) => (Duration::from_secs(1), Some(end)),
+        };
+        Self {
+            ticket: Ticket { created_at: Some(description.created_at), ..ticket },
+            status: description.status.as_str(),
+            wait_seconds: wait.as_secs(),
+            elapsed_seconds: since(description.created_at, now).as_secs(),
+            end,
+        }
+    }
+}
+
+impl Ticket {
+    /// A ticket for a statement that was just submitted.
+    pub fn new(id: &StatementId, timeout_seconds: u64, created_at: SystemTime) -> Self {
+        Self {
+            id: id.to_string(),
+            timeout_seconds,
+            created_at: Some(created_at),
+            procedure: None,
+            statement_name: None,
+            attempt: 1,
+            max_attempts: 1,
+            cancel_requested_at: None,
+        }
+    }
+}
+
+fn end(description: &Description, failure: Option<Failure>) -> End {
+    End {
+        duration_seconds: description.duration.as_secs_f64(),
+        result_rows: description.result_rows,
+        redshift_query_id: description.redshift_query_id,
+        failure,
+    }
+}
+
+fn failure(kind: FailureKind, text: &str, attempt: u32) -> Failure {
+    Failure {
+        error: kind.name(),
+        cause: cut(text, MAX_CAUSE_CHARS),
+        retryable: kind.is_retryable(),
+        retry_after_seconds: polling::back_off(attempt).as_secs(),
+    }
+}
+
+/// Clocks of two machines differ a little: what lies ahead counts as now.
+fn since(earlier: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(earlier).unwrap_or_default()
+}
+
+mod rfc3339 {
+    use super::*;
+
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    pub(super) fn serialize<S: Serializer>(time: &Option<SystemTime>, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match time {
+            None => to.serialize_none(),
+            Some(time) => {
+                let text = DateTime::from(*time).fmt(Format::DateTime).map_err(serde::ser::Error::custom)?;
+                to.serialize_str(&text)
+            }
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<SystemTime>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let wrong = || serde::de::Error::custom("a time has to be RFC 3339, as in 2026-01-31T10:00:00Z");
+        let time = DateTime::from_str(&text, Format::DateTimeWithOffset).map_err(|_| wrong())?;
+        SystemTime::try_from(time).map(Some).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
+    const GRACE: Duration = Duration::from_secs(300);
+
+    fn start() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn after(seconds: u64) -> SystemTime {
+        start() + Duration::from_secs(seconds)
+    }
+
+    fn ticket(cancelled_after: Option<u64>) -> Ticket {
+        let id = StatementId::parse(ID).expect("valid");
+        Ticket { cancel_requested_at: cancelled_after.map(after), ..Ticket::new(&id, 100, start()) }
+    }
+
+    fn described(status: Status, error: &str) -> Description {
+        Description {
+            id: StatementId::parse(ID).expect("valid"),
+            status,
+            created_at: start(),
+            updated_at: start(),
+            duration: Duration::from_millis(2500),
+            error: (!error.is_empty()).then(|| error.to_owned()),
+            result_rows: None,
+            redshift_query_id: Some(7),
+        }
+    }
+
+    fn ended(ticket: &Ticket, status: Status, error: &str, seconds: u64) -> Option<&'static str> {
+        match decide(ticket, &described(status, error), GRACE, after(seconds)) {
+            Decision::End(end) => Some(end.failure.map_or("-", |f| f.error)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_defined_way_out() {
+        let running = ticket(None);
+        for status in [Status::Submitted, Status::Picked, Status::Started] {
+            let decide = |t, s| decide(t, &described(status, ""), GRACE, after(s));
+            assert_eq!(decide(&running, 0), Decision::Wait(Duration::from_secs(1)));
+            assert_eq!(decide(&running, 60), Decision::Wait(Duration::from_secs(3)));
+            assert_eq!(decide(&running, 98), Decision::Wait(Duration::from_secs(2)));
+            assert_eq!(decide(&running, 100), Decision::Cancel);
+            let cancelled = ticket(Some(100));
+            assert_eq!(decide(&cancelled, 101), Decision::Wait(Duration::from_secs(2)), "requested once");
+            assert_eq!(ended(&cancelled, status, "", 400), Some("CancelNotConfirmed"));
+        }
+        assert_eq!(ended(&running, Status::Finished, "", 5), Some("-"));
+        assert_eq!(ended(&running, Status::Failed, "ERROR: division by zero", 5), Some("StatementFailed"));
+        assert_eq!(ended(&running, Status::Failed, "", 5), Some("StatementFailed"));
+        assert_eq!(ended(&running, Status::Aborted, "", 5), Some("StatementAborted"));
+        assert_eq!(ended(&running, Status::Aborted, "canceled on user's request", 500), Some("AbortedByUser"));
+    }
+
+    #[test]
+    fn after_our_cancel_the_end_is_told_by_how_it_came() {
+        let cancelled = ticket(Some(100));
+        assert_eq!(ended(&cancelled, Status::Finished, "", 105), Some("-"), "it made it after all");
+        assert_eq!(ended(&cancelled, Status::Aborted, "", 105), Some("StatementTimedOut"));
+        assert_eq!(ended(&cancelled, Status::Failed, "ERROR: disk full", 105), Some("DiskFull"));
+    }
+
+    #[test]
+    fn a_statement_from_the_future_has_no_age() {
+        let now = start() - Duration::from_secs(3);
+        let decision = decide(&ticket(None), &described(Status::Started, ""), GRACE, now);
+        assert_eq!(decision, Decision::Wait(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_progress_is_the_input_of_the_next_check() {
+        let description = described(Status::Failed, "ERROR: deadlock detected");
+        let decision = decide(&ticket(None), &description, GRACE, after(5));
+        let progress = Progress::new(ticket(Some(90)), &description, decision, after(5));
+        let json = serde_json::to_value(&progress).expect("serialises");
+        assert_eq!(json["Id"], ID);
+        assert_eq!(json["Status"], "FAILED");
+        assert_eq!(json["ElapsedSeconds"], 5);
+        assert_eq!(json["DurationSeconds"], 2.5);
+        assert_eq!((json["Error"].as_str(), json["Retryable"].as_bool()), (Some("Deadlock"), Some(true)));
+        assert!(json["WaitSeconds"].as_u64().is_some_and(|w| w >= 1));
+        assert!(json.get("ResultRows").is_none());
+        assert_eq!(serde_json::from_value::<Ticket>(json).expect("a ticket"), progress.ticket);
+    }
+
+    #[test]
+    fn a_timeout_is_between_a_second_and_a_day() {
+        assert!(check_timeout(1).is_ok() && check_timeout(86_400).is_ok());
+        assert!(check_timeout(0).is_err() && check_timeout(86_401).is_err());
+    }
+}

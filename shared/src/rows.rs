@@ -1,0 +1,165 @@
+//! A query and its rows, page by page: memory is bounded by one page.
+
+use std::time::SystemTime;
+
+use aws_sdk_redshiftdata::Client;
+use aws_sdk_redshiftdata::types::Field;
+use tracing::info;
+
+use crate::error::{Error, Result, cut};
+use crate::polling;
+use crate::statement::{self, StatementId, Status};
+use crate::target::Target;
+
+/// What the engine's text is cut to in an error of [`query`].
+const MAX_ENGINE_CHARS: usize = 2_000;
+
+/// Runs a query under a statement name and waits for its end, at most until `deadline`; past it the
+/// query is cancelled.
+///
+/// # Errors
+/// `AuditQueryFailed` with the engine's text where it fails, is aborted or takes too long; else as for
+/// every call.
+pub async fn query(
+    client: &Client,
+    target: &Target,
+    sql: &str,
+    name: &str,
+    deadline: SystemTime,
+) -> Result<StatementId> {
+    let left = || deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    let submitted = statement::submit_sql(client, target, sql, name, polling::long_poll(left())).await?;
+    let id = submitted.id;
+    info!(statement_id = %id, statement_name = name, "submitted the query");
+    let mut status = submitted.status;
+    while !status.has_ended() {
+        let Some(wait) = polling::long_poll(left()) else {
+            statement::cancel(client, &id).await?;
+            return Err(Error::AuditQueryFailed(format!(
+                "the query on the audit table (statement {id}) was still {status} shortly before the function's \
+                 deadline and was cancelled; give the function more time, or the table a sort key"
+            )));
+        };
+        status = statement::describe(client, &id, Some(wait)).await?.status;
+    }
+    if status == Status::Finished {
+        return Ok(id);
+    }
+    let text = statement::describe(client, &id, None).await?.error.unwrap_or_else(|| "no reason given".to_owned());
+    Err(Error::AuditQueryFailed(format!(
+        "the query on the audit table (statement {id}) is {status}: {}",
+        cut(&text, MAX_ENGINE_CHARS)
+    )))
+}
+
+/// Reads the result of one statement.
+#[derive(Debug)]
+pub struct Pages<'a> {
+    client: &'a Client,
+    id: &'a StatementId,
+    next: Option<String>,
+    started: bool,
+}
+
+/// One row of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row(Vec<Field>);
+
+impl<'a> Pages<'a> {
+    /// The pages of a statement that has FINISHED; before its end the service knows no result.
+    pub fn of(client: &'a Client, id: &'a StatementId) -> Self {
+        Self { client, id, next: None, started: false }
+    }
+
+    /// The next page, or nothing after the last.
+    ///
+    /// # Errors
+    /// `StatementNotFound` where the result has expired (24 hours); else as for every call.
+    pub async fn next(&mut self) -> Result<Option<Vec<Row>>> {
+        if self.started && self.next.is_none() {
+            return Ok(None);
+        }
+        self.started = true;
+        let answer =
+            self.client.get_statement_result().id(self.id.as_str()).set_next_token(self.next.take()).send().await;
+        let answer = answer.map_err(|e| Error::from_sdk(&format!("read the result of statement {}", self.id), e))?;
+        self.next = answer.next_token.filter(|token| !token.is_empty());
+        Ok(Some(answer.records.into_iter().map(Row).collect()))
+    }
+}
+
+impl Row {
+    /// A value as text: DECIMAL, date and time arrive as strings, whole numbers do not. Nothing for
+    /// NULL and for a column that is not there.
+    pub fn text(&self, column: usize) -> Option<String> {
+        match self.0.get(column)? {
+            Field::StringValue(text) => Some(text.clone()),
+            Field::LongValue(number) => Some(number.to_string()),
+            Field::DoubleValue(number) => Some(number.to_string()),
+            Field::BooleanValue(value) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
+    /// A whole number, also where it arrives as a string.
+    pub fn integer(&self, column: usize) -> Option<i64> {
+        match self.0.get(column)? {
+            Field::LongValue(number) => Some(*number),
+            Field::StringValue(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Vec<Field>> for Row {
+    fn from(fields: Vec<Field>) -> Self {
+        Self(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_redshiftdata::operation::get_statement_result::GetStatementResultOutput;
+    use aws_smithy_mocks::{RuleMode, mock, mock_client};
+
+    #[tokio::test]
+    async fn every_page_is_read_once() {
+        let page = |n: i64, next: Option<&'static str>| {
+            move || {
+                GetStatementResultOutput::builder()
+                    .records(vec![Field::LongValue(n)])
+                    .set_next_token(next.map(str::to_owned))
+                    .build()
+                    .expect("complete")
+            }
+        };
+        let first = mock!(Client::get_statement_result)
+            .match_requests(|r| r.next_token().is_none())
+            .then_output(page(1, Some("t")));
+        let last = mock!(Client::get_statement_result)
+            .match_requests(|r| r.next_token() == Some("t"))
+            .then_output(page(2, None));
+        let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&first, &last]);
+        let id = StatementId::parse("5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b").expect("valid");
+        let mut pages = Pages::of(&client, &id);
+        let mut seen = Vec::new();
+        while let Some(rows) = pages.next().await.expect("page") {
+            seen.extend(rows.iter().filter_map(|r| r.integer(0)));
+        }
+        assert_eq!(seen, [1, 2]);
+        assert_eq!((first.num_calls(), last.num_calls()), (1, 1));
+    }
+
+    #[test]
+    fn values_are_read_by_what_they_mean() {
+        let row = Row(vec![
+            Field::StringValue("42".into()),
+            Field::LongValue(42),
+            Field::IsNull(true),
+            Field::StringValue("x".into()),
+        ]);
+        assert_eq!((row.integer(0), row.integer(1), row.integer(2), row.integer(3)), (Some(42), Some(42), None, None));
+        assert_eq!((row.text(1).as_deref(), row.text(2), row.text(9)), (Some("42"), None, None));
+    }
+}

@@ -1,0 +1,129 @@
+//! What every function does at its start: logging, SDK configuration, the environment.
+
+use std::time::Duration;
+
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use lambda_runtime::tracing;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Time for one try of a call, above the longest long poll. The SDK has no time-out by default.
+pub const SDK_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(38);
+/// Time for one call with all its tries.
+pub const SDK_OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Tries of one call: the SDK repeats 5xx, throttling and lost connections with a growing pause.
+const ATTEMPTS: u32 = 5;
+
+/// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL and AWS_LAMBDA_LOG_FORMAT say.
+pub fn init_logging() {
+    tracing::init_default_subscriber();
+}
+
+/// The SDK configuration: region, credentials and endpoints from the environment, where Lambda puts
+/// them (and `aws configure export-credentials --format env` for a laptop). Looking nowhere else keeps
+/// the cold start short.
+pub async fn sdk_config() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(SDK_ATTEMPT_TIMEOUT)
+        .operation_timeout(SDK_OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}
+
+/// Reads an environment variable; an empty one counts as absent.
+pub fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// Reads and parses an environment variable, or takes `default` where it is absent.
+///
+/// # Errors
+/// `InvalidConfiguration` naming the variable and what was expected.
+pub fn var_parsed<T: std::str::FromStr>(
+    var: impl Fn(&str) -> Option<String>,
+    name: &str,
+    expected: &str,
+    default: T,
+) -> Result<T> {
+    match var(name) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| {
+            Error::InvalidConfiguration(format!("environment variable {name} is {text:?}; it has to be {expected}"))
+        }),
+    }
+}
+
+/// Reads a payload. Functions take any JSON and read it here, so that a payload that does not fit fails
+/// as `InvalidInput` and not under the name of a Rust type.
+///
+/// # Errors
+/// `InvalidInput` saying what was expected.
+pub fn parse<T: DeserializeOwned>(payload: Value) -> Result<T> {
+    if !payload.is_object() {
+        return Err(Error::InvalidInput("the payload has to be a JSON object".into()));
+    }
+    // The error of serde_json may quote a value of the payload; its category and place are enough.
+    serde_json::from_value(payload)
+        .map_err(|e| Error::InvalidInput(format!("the payload does not fit: {}", describe(&e))))
+}
+
+/// An error of serde_json without the values that it quotes ("invalid type: string \"secret\", ...").
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.strip_prefix("invalid type: "), text.split_once(", expected ")) {
+        (Some(found), Some((_, expected))) => {
+            let kind = found.split(['`', '"', ',']).next().unwrap_or_default().trim();
+            format!("found {kind}, expected {expected}")
+        }
+        _ if text.starts_with("invalid value") => "a value is out of range".to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    #[expect(dead_code, reason = "only whether it parses is of interest")]
+    struct Payload {
+        number: u32,
+    }
+
+    #[test]
+    fn a_payload_that_does_not_fit_is_invalid_input_without_its_values() {
+        for payload in [json!(null), json!([]), json!({}), json!({"Number": "hunter2"}), json!({"Number": -1})] {
+            let error = parse::<Payload>(payload).expect_err("does not fit");
+            assert_eq!(error.name(), "InvalidInput");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        assert!(parse::<Payload>(json!({"Number": 1, "Other": 2})).is_ok());
+    }
+
+    #[test]
+    fn a_variable_that_does_not_parse_is_named() {
+        let error = var_parsed(|_| Some("soon".into()), "TIMEOUT_SECONDS", "seconds", 1u64).expect_err("no number");
+        assert_eq!(error.name(), "InvalidConfiguration");
+        assert!(error.to_string().contains("TIMEOUT_SECONDS"));
+        assert_eq!(var_parsed(|_| None, "X", "seconds", 7u64).expect("default"), 7);
+    }
+}
