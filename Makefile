@@ -1,0 +1,46 @@
+# What runs here and in CI. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .tools/venv
+FUNCTIONS := proc-runner status-checker orders-audit-fn
+LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
+
+.PHONY: help demo local test lint fmt setup functions build clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup functions ## Run the main job on this machine, from the event to the notifications
+	@$(LOCAL) demo
+
+local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
+	@$(LOCAL) up $(if $(PORT),--port $(PORT)) $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
+
+test: setup functions ## Pass all tests
+	cargo test --workspace
+
+lint: setup ## Formatting, clippy, the template, the documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	$(VENV)/bin/cfn-lint infra/template.yaml
+
+fmt: ## Format the code
+	cargo fmt --all
+
+setup: $(VENV)/.ready ## Install the local stack's tools into .tools
+
+$(VENV)/.ready: infra/local/requirements.txt
+	@echo "installing the local stack's tools into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give its path: make PYTHON=...")'
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+functions: ## Build the functions for this machine, as the local stack runs them
+	@cargo build --quiet --release $(FUNCTIONS:%=-p %)
+	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && cp -u target/release/$$f target/lambda/$$f/bootstrap; done
+
+clean: ## Remove what was built and installed
+	cargo clean
+	rm -rf .tools

@@ -1,0 +1,71 @@
+//! The runner of the local stack.
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use redshift_local::stack::{Options, Result, StackError};
+use redshift_local::{demo, up};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the pipeline on this machine: PostgreSQL as Redshift, MiniStack as AWS, the real template.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the main job once and check it
+    Demo,
+    /// Keep the stack up until Ctrl-C
+    Up {
+        /// Port of the local AWS; a free one where it is not given
+        #[arg(long)]
+        port: Option<u16>,
+        /// Your own PostgreSQL; its schemas dev and s3_staging_schema are made anew
+        #[arg(long)]
+        database_url: Option<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Whatever ends us, dropping the stack ends what it started.
+    let outcome = tokio::select! {
+        outcome = run(arguments.command) => outcome,
+        () = interrupted() => Err(StackError::new("interrupted; everything that was started has been stopped")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("local-stack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo => demo::demo(|line| println!("{line}")).await,
+        Command::Up { port, database_url } => {
+            let options = Options { port, database_url, wait_scale: None };
+            let stack = up::up(&options, |line| println!("{line}")).await?;
+            interrupted().await;
+            println!("stopping");
+            stack.stop().await;
+            Ok(())
+        }
+    }
+}
+
+async fn interrupted() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,0 +1,198 @@
+//! One statement: what was asked, where it stands, and how that may change.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use shared::Status;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio_postgres::CancelToken;
+use uuid::Uuid;
+
+use super::protocol::{Execute, epoch};
+use super::session::ResultSet;
+
+/// A statement of ExecuteStatement, or the whole of a BatchExecuteStatement.
+pub(super) struct Statement {
+    pub(super) id: String,
+    pub(super) request: Execute,
+    pub(super) created_at: OffsetDateTime,
+    pub(super) state: watch::Sender<State>,
+}
+
+/// What changes.
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) whole: Part,
+    /// The statements of a batch; empty where it is none.
+    pub(super) parts: Vec<Part>,
+    pub(super) pid: Option<i32>,
+    pub(super) cancel_requested: bool,
+    /// Ends what the engine does for this statement.
+    pub(super) cancel: Option<CancelToken>,
+}
+
+/// A statement or one of a batch.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) status: Status,
+    pub(super) updated_at: OffsetDateTime,
+    started: Option<Instant>,
+    nanos: u64,
+    pub(super) error: Option<String>,
+    pub(super) query_id: Option<i64>,
+    pub(super) result: Option<std::sync::Arc<ResultSet>>,
+}
+
+impl Part {
+    fn new() -> Self {
+        Self {
+            status: Status::Submitted,
+            updated_at: OffsetDateTime::now_utc(),
+            started: None,
+            nanos: 0,
+            error: None,
+            query_id: None,
+            result: None,
+        }
+    }
+
+    /// Moves on; what has ended stays as it is.
+    pub(super) fn change(&mut self, to: Status) {
+        if self.status.has_ended() {
+            return;
+        }
+        if to == Status::Started {
+            self.started = Some(Instant::now());
+        }
+        if to.has_ended() {
+            self.nanos = self.started.map_or(0, |s| u64::try_from(s.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        self.status = to;
+        self.updated_at = OffsetDateTime::now_utc();
+    }
+
+    fn describe(&self, id: &str) -> Map<String, Value> {
+        let result = self.result.as_deref();
+        let mut fields = Map::new();
+        fields.insert("Id".into(), json!(id));
+        fields.insert("Status".into(), json!(self.status.as_str()));
+        fields.insert("UpdatedAt".into(), epoch(self.updated_at));
+        fields.insert("Duration".into(), json!(self.nanos));
+        fields.insert("HasResultSet".into(), json!(result.is_some_and(ResultSet::has_columns)));
+        fields.insert("ResultRows".into(), json!(result.map_or(-1, |r| r.rows_or_affected)));
+        fields.insert("ResultSize".into(), json!(result.map_or(-1, |r| r.size)));
+        fields.insert("RedshiftQueryId".into(), json!(self.query_id.unwrap_or(-1)));
+        if let Some(error) = &self.error {
+            fields.insert("Error".into(), json!(error));
+        }
+        fields
+    }
+}
+
+impl Statement {
+    pub(super) fn new(request: Execute) -> Self {
+        let parts = request.sqls.as_ref().map_or(0, Vec::len);
+        let state = State {
+            whole: Part::new(),
+            parts: vec![Part::new(); parts],
+            pid: None,
+            cancel_requested: false,
+            cancel: None,
+        };
+        Self {
+            id: Uuid::new_v4().to_string(),
+            request,
+            created_at: OffsetDateTime::now_utc(),
+            state: watch::Sender::new(state),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.state.borrow().whole.status
+    }
+
+    /// The fields that every answer about it repeats.
+    fn target(&self) -> Map<String, Value> {
+        let request = &self.request;
+        let mut fields = Map::new();
+        for (name, value) in [
+            ("WorkgroupName", &request.workgroup_name),
+            ("ClusterIdentifier", &request.cluster_identifier),
+            ("Database", &request.database),
+            ("SecretArn", &request.secret_arn),
+            ("DbUser", &request.db_user),
+        ] {
+            if let Some(value) = value {
+                fields.insert(name.into(), json!(value));
+            }
+        }
+        fields.insert("CreatedAt".into(), epoch(self.created_at));
+        fields
+    }
+
+    /// The answer of ExecuteStatement; `waited` adds the status, as the service does.
+    pub(super) fn accepted(&self, waited: bool) -> Value {
+        let mut fields = self.target();
+        fields.insert("Id".into(), json!(self.id));
+        if waited {
+            let state = self.state.borrow();
+            fields.insert("Status".into(), json!(state.whole.status.as_str()));
+            let has_result = state.whole.result.as_deref().is_some_and(ResultSet::has_columns);
+            fields.insert("HasResultSet".into(), json!(has_result));
+        }
+        Value::Object(fields)
+    }
+
+    pub(super) fn describe(&self) -> Value {
+        let state = self.state.borrow();
+        let mut fields = state.whole.describe(&self.id);
+        fields.append(&mut self.target());
+        fields.insert("RedshiftPid".into(), json!(state.pid.unwrap_or(0)));
+        fields.insert("ResultFormat".into(), json!("JSON"));
+        if let Some(sql) = &self.request.sql {
+            fields.insert("QueryString".into(), json!(sql));
+        }
+        if let Some(parameters) = &self.request.parameters {
+            fields.insert("QueryParameters".into(), json!(parameters));
+        }
+        if let Some(sqls) = &self.request.sqls {
+            let parts = state.parts.iter().zip(sqls).enumerate().map(|(n, (part, sql))| {
+                let mut fields = part.describe(&format!("{}:{}", self.id, n + 1));
+                fields.insert("QueryString".into(), json!(sql));
+                fields.insert("CreatedAt".into(), epoch(self.created_at));
+                Value::Object(fields)
+            });
+            fields.insert("SubStatements".into(), parts.collect());
+        }
+        Value::Object(fields)
+    }
+
+    /// As ListStatements shows it.
+    pub(super) fn listed(&self) -> Value {
+        let state = self.state.borrow();
+        let batch = self.request.sqls.is_some();
+        let mut fields = Map::new();
+        fields.insert("Id".into(), json!(self.id));
+        fields.insert("Status".into(), json!(state.whole.status.as_str()));
+        fields.insert("CreatedAt".into(), epoch(self.created_at));
+        fields.insert("UpdatedAt".into(), epoch(state.whole.updated_at));
+        fields.insert("IsBatchStatement".into(), json!(batch));
+        fields.insert("ResultFormat".into(), json!("JSON"));
+        for (name, value) in [("StatementName", &self.request.statement_name), ("SecretArn", &self.request.secret_arn)]
+        {
+            if let Some(value) = value {
+                fields.insert(name.into(), json!(value));
+            }
+        }
+        if batch {
+            fields.insert("QueryStrings".into(), json!(self.request.sqls));
+        } else {
+            fields.insert("QueryString".into(), json!(self.request.sql));
+            if let Some(parameters) = &self.request.parameters {
+                fields.insert("QueryParameters".into(), json!(parameters));
+            }
+        }
+        Value::Object(fields)
+    }
+}

@@ -1,0 +1,76 @@
+//! The local AWS: MiniStack, which runs our real bootstraps.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use super::process::Process;
+use super::{REGION, Result, StackError, tools};
+
+/// A running MiniStack.
+#[derive(Debug)]
+pub struct MiniStack {
+    process: Process,
+    port: u16,
+}
+
+/// A port that is free now: the wanted one, or any.
+///
+/// # Errors
+/// Says so where the wanted one is in use.
+pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0))).await;
+    let address = listener.and_then(|l| l.local_addr());
+    address.map(|a| a.port()).map_err(|e| match wanted {
+        Some(port) => StackError::new(format!("port {port} cannot be used: {e}; choose another (PORT=...) or none")),
+        None => StackError::doing("find a free port", e),
+    })
+}
+
+impl MiniStack {
+    /// Starts it on loopback. Its functions inherit its environment: the endpoint of the Data API.
+    ///
+    /// # Errors
+    /// A missing tool, or what it says.
+    pub async fn start(port: u16, redshift_url: &str, wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
+        let url = format!("http://127.0.0.1:{port}");
+        // What it unpacks is removed with the folder.
+        let temporary = dir.join("ministack");
+        std::fs::create_dir_all(&temporary).map_err(|e| StackError::doing("make a folder for MiniStack", e))?;
+        let mut command = Command::new(tools::python_tool("ministack")?);
+        command
+            .current_dir(&temporary)
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME" || name == "LANG"))
+            .env("TMPDIR", &temporary)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("LAMBDA_EXECUTOR", "local")
+            .env("AWS_ENDPOINT_URL", &url)
+            .env("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift_url)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_REGION", REGION);
+        if let Some(scale) = wait_scale {
+            command.env("SFN_WAIT_SCALE", scale.to_string());
+        }
+        let mut process = Process::start("ministack", &mut command, dir)?;
+        process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
+        Ok(Self { process, port })
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it and the functions that it runs.
+    pub async fn stop(self) {
+        self.process.stop(Signal::SIGKILL).await;
+    }
+}

@@ -1,0 +1,187 @@
+//! The local stack: PostgreSQL, the Data API on it, MiniStack, and the real template deployed there.
+//!
+//! | Module | Responsible for |
+//! |---|---|
+//! | `tools` | where the tools are that `make setup` installs |
+//! | `process` | child processes that end with us |
+//! | `postgres` | a PostgreSQL of our own |
+//! | `warehouse` | the SQL of `infra/sql` on it |
+//! | `ministack` | the local AWS |
+//! | `deploy` | the two commands that deploy the template, here as on AWS |
+//! | `execution` | following an execution, and what its history says |
+//! | `notifications` | a queue on the topic |
+
+pub mod deploy;
+pub mod execution;
+pub mod ministack;
+pub mod notifications;
+pub mod postgres;
+pub mod process;
+pub mod tools;
+pub mod warehouse;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::data_api::{self, Service};
+use deploy::Outputs;
+use ministack::MiniStack;
+use postgres::Postgres;
+use warehouse::Warehouse;
+
+/// The region of the local AWS.
+pub const REGION: &str = "eu-west-1";
+/// The workgroup that exists here.
+pub const WORKGROUP: &str = "loader-workgroup";
+/// The cluster that exists here.
+pub const CLUSTER: &str = "loader-cluster";
+/// The name of the stack.
+pub const STACK_NAME: &str = "redshift-loader";
+/// The last job of the Glue workflow.
+pub const GLUE_JOB: &str = "new-orders-last-job";
+
+/// What goes wrong while the stack is set up or used: a text that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StackError(String);
+
+impl StackError {
+    /// An error with this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// An error that says what was being done.
+    pub fn doing(what: &str, error: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+
+    /// An error of an SDK call, with its whole chain of causes.
+    pub fn sdk(what: &str, error: impl std::error::Error) -> Self {
+        Self(format!("{what}: {}", aws_smithy_types::error::display::DisplayErrorContext(error)))
+    }
+}
+
+/// The result of everything here.
+pub type Result<T> = std::result::Result<T, StackError>;
+
+/// How the stack is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port of the local AWS; a free one where it is not given.
+    pub port: Option<u16>,
+    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are made anew.
+    pub database_url: Option<String>,
+    /// Factor for the state machine's waiting: tests do not wait for real.
+    pub wait_scale: Option<f64>,
+}
+
+/// The stack while it runs. [`Stack::stop`] ends it in good order; dropping it ends the processes.
+pub struct Stack {
+    /// The database with the sample orders.
+    pub warehouse: Warehouse,
+    /// The stack's outputs.
+    pub outputs: Outputs,
+    /// Configuration for clients of the local AWS.
+    pub aws: SdkConfig,
+    /// Configuration for clients of the Data API.
+    pub redshift: SdkConfig,
+    /// Where the Data API answers.
+    pub redshift_url: String,
+    /// The service itself, for faults.
+    pub data_api: Arc<Service>,
+    /// Folder for what lives as long as the stack.
+    pub dir: TempDir,
+    ministack: MiniStack,
+    postgres: Option<Postgres>,
+    api_stop: oneshot::Sender<()>,
+    api: JoinHandle<std::io::Result<()>>,
+}
+
+impl Stack {
+    /// Starts everything, deploys the template and loads the sample orders. `say` is told each step.
+    ///
+    /// # Errors
+    /// A missing tool, a port in use, a PostgreSQL that cannot be reached, a failing deployment.
+    pub async fn start(options: &Options, mut say: impl FnMut(&str)) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("redshift-loader-").tempdir();
+        let dir = dir.map_err(|e| StackError::doing("make a temporary folder", e))?;
+        // Taken first, so that a port in use is said before anything is started.
+        let port = ministack::take_port(options.port).await?;
+        let postgres = match &options.database_url {
+            Some(_) => None,
+            None => {
+                say("starting PostgreSQL");
+                Some(Postgres::start(dir.path()).await?)
+            }
+        };
+        let url = match (&options.database_url, &postgres) {
+            (Some(url), _) => url.clone(),
+            (None, Some(postgres)) => postgres.url(),
+            (None, None) => return Err(StackError::new("no PostgreSQL")),
+        };
+        let warehouse = Warehouse::new(&url)?;
+        warehouse.reset().await?;
+
+        say("starting the Redshift Data API on it");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.map_err(|e| StackError::doing("listen for the Data API", e))?;
+        let address = listener.local_addr().map_err(|e| StackError::doing("listen for the Data API", e))?;
+        let redshift_url = format!("http://{address}");
+        let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
+        let data_api = Arc::new(Service::new(data_api::Config::new(warehouse.config().clone(), endpoints)));
+        let (api_stop, stopped) = oneshot::channel();
+        let api = tokio::spawn(data_api::serve(listener, data_api.clone(), async {
+            let _ = stopped.await;
+        }));
+
+        say("starting MiniStack");
+        let ministack = MiniStack::start(port, &redshift_url, options.wait_scale, dir.path()).await?;
+        say("deploying infra/template.yaml");
+        let outputs = deploy::deploy(&ministack.url(), dir.path(), warehouse.database(), &[]).await?;
+        let aws = sdk_config(&ministack.url()).await;
+        let redshift = sdk_config(&redshift_url).await;
+        Ok(Self { warehouse, outputs, aws, redshift, redshift_url, data_api, dir, ministack, postgres, api_stop, api })
+    }
+
+    /// Where the local AWS answers.
+    pub fn aws_url(&self) -> String {
+        self.ministack.url()
+    }
+
+    /// Ends everything that was started, and removes what it left.
+    pub async fn stop(self) {
+        self.ministack.stop().await;
+        let _ = self.api_stop.send(());
+        let _ = self.api.await;
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+    }
+}
+
+/// A path in the project.
+pub fn project(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
+}
+
+/// Configuration for a client of something on this machine.
+pub async fn sdk_config(url: &str) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .region(Region::from_static(REGION))
+        .credentials_provider(Credentials::new("test", "test", None, None, "local"))
+        .endpoint_url(url)
+        .load()
+        .await
+}

