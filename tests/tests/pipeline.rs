@@ -1,0 +1,438 @@
+//! The pipeline end to end on the local stack: the real template, the real bootstraps, a real PostgreSQL.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_redshiftdata::types::StatusString;
+use redshift_local::demo::{announce, started};
+use redshift_local::stack::execution::{Ended, follow};
+use redshift_local::stack::notifications::{Inbox, Received, settle};
+use redshift_local::stack::{CLUSTER, Options, Stack};
+use serde_json::{Value, json};
+use tests::{Outcome, failed, run, tests};
+
+type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Pipeline {
+    stack: Stack,
+    inbox: Inbox,
+    sfn: aws_sdk_sfn::Client,
+    redshift: aws_sdk_redshiftdata::Client,
+    lambda: aws_sdk_lambda::Client,
+}
+
+async fn start() -> Pipeline {
+    let options = Options { wait_scale: Some(0.02), ..Options::default() };
+    let stack = Stack::start(&options, |_| ()).await.expect("the stack");
+    let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await.expect("a queue");
+    Pipeline {
+        inbox,
+        sfn: aws_sdk_sfn::Client::new(&stack.aws),
+        redshift: aws_sdk_redshiftdata::Client::new(&stack.redshift),
+        lambda: aws_sdk_lambda::Client::new(&stack.aws),
+        stack,
+    }
+}
+
+impl Pipeline {
+    /// The sample orders, nothing loaded, nothing received.
+    async fn fresh(&self) -> Outcome {
+        self.stack.warehouse.reset().await?;
+        settle().await;
+        self.inbox.take(0).await?;
+        Ok(())
+    }
+
+    async fn begin(&self, input: &str) -> Any<String> {
+        let machine = self.stack.outputs.get("StateMachineArn");
+        Ok(self.sfn.start_execution().state_machine_arn(machine).input(input).send().await?.execution_arn)
+    }
+
+    async fn end(&self, arn: &str) -> Any<Ended> {
+        Ok(follow(&self.sfn, arn, LIMIT, |_| ()).await?)
+    }
+
+    /// Starts an execution and waits for its end.
+    async fn execute(&self, input: &Value) -> Any<Ended> {
+        let arn = self.begin(&input.to_string()).await?;
+        self.end(&arn).await
+    }
+
+    /// Replaces or adds a procedure without arguments.
+    async fn procedure(&self, name: &str, body: &str) -> Outcome {
+        let sql = format!("CREATE OR REPLACE PROCEDURE dev.{name}() AS $$ BEGIN {body}; END; $$ LANGUAGE plpgsql");
+        Ok(self.stack.warehouse.run(&sql).await?)
+    }
+
+    /// The status of every statement of an execution, by its name behind the execution's.
+    async fn statements(&self, arn: &str) -> Any<Vec<(String, StatusString)>> {
+        let prefix = shared::attempt::execution_prefix(arn);
+        let list = self.redshift.list_statements().status(StatusString::All).statement_name(&prefix).send().await?;
+        let mut all: Vec<_> = list
+            .statements()
+            .iter()
+            .map(|s| {
+                let name = s.statement_name().unwrap_or_default().trim_start_matches(&prefix).to_owned();
+                (name, s.status().cloned().unwrap_or(StatusString::from("?")))
+            })
+            .collect();
+        all.sort();
+        Ok(all)
+    }
+
+    /// The Id of the first statement of an execution, once it runs.
+    async fn running(&self, arn: &str) -> Any<String> {
+        let prefix = shared::attempt::execution_prefix(arn);
+        for _ in 0..300 {
+            let list =
+                self.redshift.list_statements().status(StatusString::Started).statement_name(&prefix).send().await?;
+            if let Some(statement) = list.statements().first() {
+                return Ok(statement.id().to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(failed("no statement runs"))
+    }
+
+    /// The failure notifications among what arrived; there must be `expected` messages.
+    async fn received(&self, expected: usize) -> Any<Vec<Received>> {
+        settle().await;
+        let received = self.inbox.take(expected).await?;
+        assert_eq!(received.len(), expected, "{received:?}");
+        Ok(received)
+    }
+
+    /// Invokes a function; its answer, and whether it failed.
+    async fn invoke(&self, output: &str, payload: &Value) -> Any<(Value, bool)> {
+        let function = self.stack.outputs.get(output);
+        let answer =
+            self.lambda.invoke().function_name(function).payload(Blob::new(payload.to_string())).send().await?;
+        let payload = answer.payload().map(|p| serde_json::from_slice(p.as_ref())).transpose()?.unwrap_or_default();
+        Ok((payload, answer.function_error().is_some()))
+    }
+
+    async fn final_rows(&self) -> Any<i64> {
+        Ok(self.stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?)
+    }
+}
+
+fn finished(names: &[&str]) -> Vec<(String, StatusString)> {
+    names.iter().map(|n| ((*n).to_owned(), StatusString::Finished)).collect()
+}
+
+fn run_ids(received: &[Received]) -> Vec<&str> {
+    let mut ids: Vec<_> = received.iter().filter_map(|m| m.attributes.get("run_id")?.as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+async fn an_event_runs_the_load_then_the_audit_then_notifies(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let before = p
+        .sfn
+        .list_executions()
+        .state_machine_arn(p.stack.outputs.get("StateMachineArn"))
+        .send()
+        .await?
+        .executions()
+        .len();
+    announce(&p.stack).await?;
+    let ended = p.end(&started(&p.stack, before).await?).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?} {:?}", ended.error, ended.cause);
+    assert_eq!(ended.output, json!({"UnresolvedRuns": 4, "Notified": 4}));
+    assert_eq!(p.statements(&ended.arn).await?, finished(&["0/1", "1/1", "notify/1"]));
+    let names: Vec<_> = ended.statements.iter().map(|s| s["Procedure"].clone()).collect();
+    assert_eq!(names, ["dev.enriched_orders_sp", "dev.audit_orders_sp"]);
+    assert!(
+        !ended.states.contains(&"Wait".to_owned()),
+        "what ends in the first long poll costs no loop: {:?}",
+        ended.states
+    );
+    let received = p.received(4).await?;
+    assert_eq!(run_ids(&received), ["42", "43", "44", "45"]);
+    for message in &received {
+        let run = message.attributes["run_id"].as_str().unwrap_or_default();
+        assert_eq!(message.subject, "S3 Staging vs Redshift mismatch");
+        let first = message.message.lines().next().unwrap_or_default();
+        assert_eq!(first, format!("Mismatch between S3 staging and Redshift for the run id {run}"));
+        assert_eq!(message.attributes["mismatches"], "1");
+    }
+    assert_eq!(p.final_rows().await?, 10);
+    Ok(())
+}
+
+async fn an_empty_input_runs_the_default_list(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let ended = p.execute(&json!({})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?}", ended.cause);
+    assert_eq!(p.statements(&ended.arn).await?, finished(&["0/1", "1/1", "notify/1"]));
+    p.received(4).await?;
+    Ok(())
+}
+
+async fn the_detail_of_an_event_never_chooses_what_runs(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let input =
+        json!({"source": "redshift-loader", "detail": {"Procedures": [{"Procedure": "dev.nope"}], "DryRun": true}});
+    let ended = p.execute(&input).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED");
+    assert_eq!(p.final_rows().await?, 10);
+    p.received(4).await?;
+    Ok(())
+}
+
+async fn a_list_of_one_procedure_runs_that_one(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let ended = p.execute(&json!({"Procedures": [{"Sql": "call dev.enriched_orders_sp();"}]})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?}", ended.cause);
+    assert_eq!(p.statements(&ended.arn).await?, finished(&["0/1", "notify/1"]));
+    assert_eq!((p.final_rows().await?, ended.output), (10, json!({"UnresolvedRuns": 0, "Notified": 0})));
+    p.received(0).await?;
+    Ok(())
+}
+
+async fn arguments_and_a_provisioned_cluster(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.stack
+        .warehouse
+        .run(
+            "CREATE TABLE dev.calls (run_id BIGINT, reason VARCHAR(99), day DATE);
+             CREATE PROCEDURE dev.backfill_sp(run_id BIGINT, reason VARCHAR, day DATE) AS $$
+             BEGIN INSERT INTO dev.calls VALUES (run_id, reason, day); END; $$ LANGUAGE plpgsql",
+        )
+        .await?;
+    let call = json!({
+        "Procedure": "dev.backfill_sp", "ClusterIdentifier": CLUSTER, "DbUser": "awsuser",
+        "Arguments": [{"Name": "run_id", "Value": 42, "Type": "BIGINT"}, {"Name": "reason", "Value": "it's :late"},
+                      {"Name": "day", "Value": "2026-01-31", "Type": "DATE"}]
+    });
+    let ended = p.execute(&json!({"Procedures": [call]})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?}", ended.cause);
+    let rows = p.stack.warehouse.rows("SELECT run_id, reason, CAST(day AS VARCHAR) FROM dev.calls").await?;
+    assert_eq!(rows.len(), 1);
+    let row: (i64, String, String) = (rows[0].get(0), rows[0].get(1), rows[0].get(2));
+    assert_eq!(row, (42, "it's :late".to_owned(), "2026-01-31".to_owned()));
+    Ok(())
+}
+
+async fn procedures_that_are_no_list_are_refused(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    for input in [json!({"Procedures": []}), json!({"Procedures": "dev.p"}), json!({"Procedures": {"a": 1}})] {
+        let ended = p.execute(&input).await?;
+        assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("InvalidInput")), "{input}");
+        assert!(p.statements(&ended.arn).await?.is_empty());
+        let received = p.received(1).await?;
+        assert_eq!(received[0].subject, "Redshift load failed");
+    }
+    Ok(())
+}
+
+async fn a_malformed_call_fails_by_name_and_runs_nothing(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    for call in [json!(1), json!({}), json!({"Sql": "DROP TABLE dev.orders"}), json!({"Procedure": "dev.p", "Typo": 1})]
+    {
+        let ended = p.execute(&json!({"Procedures": [call]})).await?;
+        assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("InvalidInput")), "{call}");
+        assert!(p.statements(&ended.arn).await?.is_empty());
+        p.received(1).await?;
+    }
+    Ok(())
+}
+
+async fn a_failing_load_is_reported_and_not_audited(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("enriched_orders_sp", "PERFORM 1 / 0").await?;
+    let ended = p.execute(&json!({})).await?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("StatementFailed")));
+    assert!(ended.cause.as_ref().is_some_and(|c| c.contains("division by zero")), "{:?}", ended.cause);
+    assert_eq!(p.statements(&ended.arn).await?, [("0/1".to_owned(), StatusString::Failed)], "no audit run, no retry");
+    let received = p.received(1).await?;
+    let (subject, text) = (&received[0].subject, &received[0].message);
+    assert_eq!(subject, "Redshift load failed");
+    let id = ended.statements[0]["Id"].as_str().unwrap_or_default();
+    for part in
+        ["StatementFailed", "division by zero", "dev.enriched_orders_sp", id, "console.aws.amazon.com", &ended.arn]
+    {
+        assert!(text.contains(part), "{part} is missing in: {text}");
+    }
+    Ok(())
+}
+
+async fn an_aborted_statement_ends_the_execution(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let id = p.running(&arn).await?;
+    p.redshift.cancel_statement().id(id).send().await?;
+    let ended = p.end(&arn).await?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("AbortedByUser")), "{:?}", ended.cause);
+    assert_eq!(
+        p.statements(&arn).await?,
+        [("0/1".to_owned(), StatusString::Aborted)],
+        "an abort by a person is not retried"
+    );
+    p.received(1).await?;
+    Ok(())
+}
+
+async fn a_duplicate_event_loads_once(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let (first, second) = (p.begin("{}").await?, p.begin("{}").await?);
+    for arn in [first, second] {
+        assert_eq!(p.end(&arn).await?.status.as_str(), "SUCCEEDED");
+    }
+    assert_eq!(p.final_rows().await?, 10);
+    assert_eq!(p.stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit").await?, 4);
+    p.received(8).await?;
+    Ok(())
+}
+
+async fn a_serialization_conflict_is_tried_again_with_a_new_token(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    // A sequence keeps its value when the transaction is rolled back.
+    p.stack.warehouse.run("CREATE SEQUENCE dev.tries").await?;
+    let conflict = "IF nextval('dev.tries') < 3 THEN RAISE EXCEPTION USING ERRCODE = '40001', \
+                    MESSAGE = 'could not serialize access due to concurrent update'; END IF";
+    p.procedure("conflicting_sp", conflict).await?;
+    let ended = p.execute(&json!({"Procedures": [{"Procedure": "dev.conflicting_sp"}]})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?}", ended.cause);
+    let statements = p.statements(&ended.arn).await?;
+    let names: Vec<_> = statements.iter().map(|(name, status)| format!("{name} {status}")).collect();
+    assert_eq!(names, ["0/1 FAILED", "0/2 FAILED", "0/3 FINISHED", "notify/1 FINISHED"]);
+    p.stack.warehouse.run("ALTER SEQUENCE dev.tries RESTART").await?;
+    let ended = p.execute(&json!({"Procedures": [{"Procedure": "dev.conflicting_sp", "MaxAttempts": 2}]})).await?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("SerializationConflict")));
+    assert_eq!(p.statements(&ended.arn).await?.len(), 2);
+    p.received(1).await?;
+    Ok(())
+}
+
+async fn past_its_time_a_statement_is_cancelled(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
+    let ended = p.execute(&json!({"Procedures": [{"Procedure": "dev.slow_sp", "TimeoutSeconds": 1}]})).await?;
+    assert_eq!(
+        (ended.status.as_str(), ended.error.as_deref()),
+        ("FAILED", Some("StatementTimedOut")),
+        "{:?}",
+        ended.cause
+    );
+    assert_eq!(p.statements(&ended.arn).await?, [("0/1".to_owned(), StatusString::Aborted)]);
+    p.received(1).await?;
+    Ok(())
+}
+
+async fn a_dry_run_says_what_would_run_and_runs_nothing(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let ended = p.execute(&json!({"DryRun": true})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?}", ended.cause);
+    let plan: Vec<_> = ended.output["Statements"].as_array().into_iter().flatten().map(|s| s["Sql"].clone()).collect();
+    assert_eq!(plan, ["CALL dev.enriched_orders_sp();", "CALL dev.audit_orders_sp();"]);
+    assert!(p.statements(&ended.arn).await?.is_empty());
+    let ended = p.execute(&json!({"DryRun": "yes"})).await?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("InvalidInput")));
+    assert!(p.statements(&ended.arn).await?.is_empty());
+    assert_eq!(p.final_rows().await?, 0);
+    p.received(1).await?;
+    Ok(())
+}
+
+async fn proc_runner_run_twice_submits_once(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let payload = json!({"Procedure": "dev.enriched_orders_sp", "ExecutionId": "twice", "Step": 0, "Attempt": 1});
+    let (first, _) = p.invoke("ProcRunnerName", &payload).await?;
+    let (second, _) = p.invoke("ProcRunnerName", &payload).await?;
+    assert_eq!(first["Status"], "FINISHED", "{first}");
+    assert_eq!(first["Id"], second["Id"]);
+    let (checked, failed) = p.invoke("StatusCheckerName", &first).await?;
+    assert!(!failed && checked["Status"] == "FINISHED" && checked["Id"] == first["Id"], "{checked}");
+    Ok(())
+}
+
+async fn bad_input_fails_each_function_by_name(p: &Pipeline) -> Outcome {
+    let unknown = "11111111-2222-3333-4444-555555555555";
+    for (function, payload, name) in [
+        ("ProcRunnerName", json!(null), "InvalidInput"),
+        (
+            "ProcRunnerName",
+            json!({"Procedure": "dev.p", "WorkgroupName": "w", "ClusterIdentifier": "c"}),
+            "InvalidInput",
+        ),
+        ("ProcRunnerName", json!({"Sql": "SELECT 1"}), "InvalidInput"),
+        ("ProcRunnerName", json!({"Procedure": "dev.p", "WorkgroupName": "no-such"}), "RequestRefused"),
+        ("StatusCheckerName", json!({}), "InvalidInput"),
+        ("StatusCheckerName", json!({"Id": "nope", "TimeoutSeconds": 9}), "InvalidInput"),
+        ("StatusCheckerName", json!({"Id": unknown, "TimeoutSeconds": 9}), "StatementNotFound"),
+    ] {
+        let (answer, failed) = p.invoke(function, &payload).await?;
+        assert!(failed && answer["errorType"] == name, "{function} {payload}: {answer}");
+    }
+    Ok(())
+}
+
+async fn the_audit_function_copes_with_what_the_table_holds(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let (answer, _) = p.invoke("OrdersAuditFnName", &json!("anything")).await?;
+    assert_eq!(answer, json!({"UnresolvedRuns": 0, "Notified": 0, "Failed": 0}), "an empty table");
+    let many = "INSERT INTO dev.orders_audit (run_id, order_id, kind, status, first_seen_at, last_seen_at) \
+                SELECT n / 100, n, 'DIFFERENT', 'NEW', GETDATE(), GETDATE() FROM generate_series(0, 2499) n";
+    p.stack.warehouse.run(many).await?;
+    let none = "INSERT INTO dev.orders_audit (kind, status, first_seen_at, last_seen_at) VALUES ('DIFFERENT', 'NEW', GETDATE(), GETDATE())";
+    p.stack.warehouse.run(none).await?;
+    let (answer, _) = p.invoke("OrdersAuditFnName", &json!({"ExecutionId": "x"})).await?;
+    assert_eq!(answer["Notified"], 26, "{answer}");
+    let received = p.received(26).await?;
+    assert!(run_ids(&received).contains(&"NULL"));
+    p.stack.warehouse.run("DROP TABLE dev.orders_audit").await?;
+    let (answer, failed) = p.invoke("OrdersAuditFnName", &json!({})).await?;
+    assert!(failed && answer["errorType"] == "AuditQueryFailed", "{answer}");
+    assert!(answer["errorMessage"].as_str().is_some_and(|m| m.contains("does not exist")), "{answer}");
+    Ok(())
+}
+
+async fn a_topic_that_does_not_exist_is_named(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let input = json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp"}, {"Procedure": "dev.audit_orders_sp"}]});
+    let function = p.stack.outputs.get("OrdersAuditFnName");
+    let before = p.lambda.get_function_configuration().function_name(function).send().await?;
+    let good = before.environment().and_then(|e| e.variables().cloned()).ok_or("no environment")?;
+    let mut bad = good.clone();
+    bad.insert("TOPIC_ARN".into(), "arn:aws:sns:eu-west-1:000000000000:no-such-topic".into());
+    let set = async |variables| {
+        let environment = aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        p.lambda.update_function_configuration().function_name(function).environment(environment).send().await
+    };
+    set(bad).await?;
+    let ended = p.execute(&input).await;
+    set(good).await?;
+    let ended = ended?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("TopicNotFound")), "{:?}", ended.cause);
+    p.received(1).await?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let tests = tests![
+        an_event_runs_the_load_then_the_audit_then_notifies,
+        an_empty_input_runs_the_default_list,
+        the_detail_of_an_event_never_chooses_what_runs,
+        a_list_of_one_procedure_runs_that_one,
+        arguments_and_a_provisioned_cluster,
+        procedures_that_are_no_list_are_refused,
+        a_malformed_call_fails_by_name_and_runs_nothing,
+        a_failing_load_is_reported_and_not_audited,
+        an_aborted_statement_ends_the_execution,
+        a_duplicate_event_loads_once,
+        a_serialization_conflict_is_tried_again_with_a_new_token,
+        past_its_time_a_statement_is_cancelled,
+        a_dry_run_says_what_would_run_and_runs_nothing,
+        proc_runner_run_twice_submits_once,
+        bad_input_fails_each_function_by_name,
+        the_audit_function_copes_with_what_the_table_holds,
+        a_topic_that_does_not_exist_is_named,
+    ];
+    run(tests, start, async |p: Pipeline| p.stack.stop().await)
+}
