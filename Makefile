@@ -1,10 +1,15 @@
 # What runs here and in CI. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .tools/venv
+BUILD := .tools/build
+# provided.al2023 has glibc 2.34.
+ARCH ?= x86_64
+TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
+STACK ?= redshift-loader
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local test lint fmt setup functions build clean
+.PHONY: help demo local test lint fmt setup functions build deploy clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,7 +44,25 @@ $(VENV)/.ready: infra/local/requirements.txt
 
 functions: ## Build the functions for this machine, as the local stack runs them
 	@cargo build --quiet --release $(FUNCTIONS:%=-p %)
-	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && cp -u target/release/$$f target/lambda/$$f/bootstrap; done
+	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/release/$$f target/lambda/$$f/bootstrap || cp target/release/$$f target/lambda/$$f/bootstrap; }; done
+
+build: $(BUILD)/.ready ## Build the functions for AWS (ARCH=x86_64 or arm64)
+	PATH="$(abspath $(BUILD))/bin:$$PATH" cargo lambda build --release $(FUNCTIONS:%=-p %) --target $(TARGET)
+
+$(BUILD)/.ready: infra/requirements-build.txt
+	@rm -rf $(BUILD)
+	@$(PYTHON) -m venv $(BUILD)
+	@$(BUILD)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+deploy: setup build ## Deploy to AWS (BUCKET=... PARAMETERS="Name=value ..." STACK=redshift-loader)
+	@test -n "$(BUCKET)" || { echo 'name a bucket for the artifacts: make deploy BUCKET=...' >&2; exit 2; }
+	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
+		--output-template-file target/packaged.yaml
+	$(VENV)/bin/aws cloudformation deploy --stack-name $(STACK) --template-file target/packaged.yaml \
+		--capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
+		--parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
 
 clean: ## Remove what was built and installed
 	cargo clean

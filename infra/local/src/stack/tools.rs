@@ -46,3 +46,16 @@ fn existing(path: PathBuf, name: &str) -> Result<PathBuf> {
 fn missing(name: &str) -> StackError {
     StackError::new(format!("{name} is not installed in .tools: run `make setup`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_says_how_to_install_it() {
+        let text = python_tool("no-such-tool").expect_err("missing").to_string();
+        assert!(text.contains("no-such-tool") && text.contains("make setup"), "{text}");
+        let text = bootstrap("no-such-function").expect_err("missing").to_string();
+        assert!(text.contains("make functions"), "{text}");
+    }
+}
