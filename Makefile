@@ -9,7 +9,7 @@ STACK ?= redshift-loader
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local test lint fmt setup functions build deploy clean
+.PHONY: help demo local rerun test lint fmt setup functions build deploy clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,10 @@ demo: setup functions ## Run the main job on this machine, from the event to the
 
 local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
 	@$(LOCAL) up $(if $(PORT),--port $(PORT)) $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
+
+rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
+	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
+	@$(LOCAL) rerun '$(EXECUTION)'
 
 test: setup functions ## Pass all tests
 	cargo test --workspace

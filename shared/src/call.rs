@@ -79,6 +79,20 @@ impl QualifiedName {
     }
 }
 
+impl QualifiedName {
+    /// The procedure that a `CALL` calls, whatever its arguments; nothing for other SQL.
+    pub fn called_by(sql: &str) -> Option<Self> {
+        Scanner::new(sql).called().ok()
+    }
+
+    /// Whether both name the same thing. Redshift folds names to lower case, quoted ones included, unless
+    /// told otherwise; a difference in case alone is therefore taken for none.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let folded = |name: &Self| name.0.replace('"', "").to_lowercase();
+        folded(self) == folded(other)
+    }
+}
+
 impl fmt::Display for QualifiedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -389,7 +403,7 @@ impl<'a> Scanner<'a> {
         Ok(self.text[start..self.at].to_owned())
     }
 
-    fn call(&mut self) -> Scan<(QualifiedName, Vec<String>)> {
+    fn called(&mut self) -> Scan<QualifiedName> {
         self.skip_space();
         let word = self.take_while(|c| c.is_ascii_alphabetic());
         if !word.eq_ignore_ascii_case("call") {
@@ -401,6 +415,11 @@ impl<'a> Scanner<'a> {
         let name = self.qualified_name()?;
         self.skip_space();
         self.expect('(')?;
+        Ok(name)
+    }
+
+    fn call(&mut self) -> Scan<(QualifiedName, Vec<String>)> {
+        let name = self.called()?;
         let mut literals = Vec::new();
         self.skip_space();
         if !self.take(')') {
@@ -620,6 +639,14 @@ mod tests {
             assert_eq!(error.name(), "InvalidInput", "{sql}");
         }
         assert!(ProcedureCall::from_sql(&format!("CALL dev.p('{}')", "x".repeat(MAX_SQL_BYTES))).is_err());
+    }
+
+    #[test]
+    fn the_procedure_of_a_call_is_known_whatever_its_arguments() {
+        let name = |text| QualifiedName::parse(text, "name").expect("valid");
+        let called = QualifiedName::called_by(" call Dev.\"P\"(CAST(:a AS DATE));").expect("a call");
+        assert!(called.same_as(&name("dev.p")) && !called.same_as(&name("dev.p2")));
+        assert_eq!(QualifiedName::called_by("SELECT dev.p()"), None);
     }
 
     #[test]

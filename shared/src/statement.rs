@@ -11,7 +11,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::attempt::LogicalAttempt;
-use crate::call::ProcedureCall;
+use crate::call::{ProcedureCall, QualifiedName};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -249,7 +249,7 @@ pub struct Listed {
 pub async fn find_by_name_prefix(client: &Client, target: &Target, prefix: &str) -> Result<Vec<Listed>> {
     let mut pages = client
         .list_statements()
-        .statement_name(prefix)
+        .set_statement_name((!prefix.is_empty()).then(|| prefix.to_owned()))
         .status(StatusString::All)
         .database(target.database())
         .set_workgroup_name(target.workgroup().map(str::to_owned))
@@ -273,6 +273,34 @@ pub async fn find_by_name_prefix(client: &Client, target: &Target, prefix: &str)
         }
     }
     Ok(found)
+}
+
+/// Refuses to go on while *another* statement of the same procedure is active; this attempt's own one,
+/// known by its name, is not another.
+///
+/// Looking and submitting are two steps, so two that look at once both go on: this saves the warehouse
+/// work, and the procedure's own table lock is the guarantee.
+///
+/// # Errors
+/// `AlreadyRunning` naming the other statement.
+pub async fn check_alone(
+    client: &Client,
+    target: &Target,
+    call: &ProcedureCall,
+    attempt: &LogicalAttempt,
+) -> Result<()> {
+    let own = attempt.statement_name();
+    let is_other = |s: &Listed| {
+        let same = QualifiedName::called_by(&s.sql).is_some_and(|name| name.same_as(call.procedure()));
+        same && !s.status.has_ended() && s.name != own
+    };
+    match find_by_name_prefix(client, target, "").await?.into_iter().find(is_other) {
+        None => Ok(()),
+        Some(other) => Err(Error::AlreadyRunning(format!(
+            "{call} is {} already as statement {} ({})",
+            other.status, other.id, other.name
+        ))),
+    }
 }
 
 impl TryFrom<DescribeStatementOutput> for Description {
@@ -493,5 +521,29 @@ mod tests {
         let found = find_by_name_prefix(&client, &target(), "m/e/").await.expect("listed");
         assert_eq!(found.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["m/e/0/1"]);
         assert_eq!(second.num_calls(), 1);
+    }
+
+    #[tokio::test]
+    async fn alone_means_no_other_active_statement_of_the_procedure() {
+        let call = ProcedureCall::new("dev.p", vec![]).expect("valid");
+        let own = LogicalAttempt::new("x", 0, 1).expect("valid");
+        for (name, sql, status, alone) in [
+            ("m/e/0/1", "CALL dev.p();", StatusString::Started, false),
+            ("m/e/0/1", "call DEV.P(CAST(:a AS DATE))", StatusString::Submitted, false),
+            ("m/e/0/1", "CALL dev.p();", StatusString::Finished, true),
+            ("m/e/0/1", "CALL dev.q();", StatusString::Started, true),
+            ("direct/x/0/1", "CALL dev.p();", StatusString::Started, true),
+        ] {
+            let rule = mock!(Client::list_statements)
+                .match_requests(|r| r.status() == Some(&StatusString::All))
+                .then_output(move || {
+                    let statement = StatementData::builder().id(ID).statement_name(name).query_string(sql);
+                    let statement = statement.status(status.clone()).build().expect("complete");
+                    ListStatementsOutput::builder().statements(statement).build().expect("complete")
+                });
+            let answer = check_alone(&mock_client!(aws_sdk_redshiftdata, [&rule]), &target(), &call, &own).await;
+            assert_eq!(answer.is_ok(), alone, "{name} {sql}");
+            assert!(answer.is_ok() || answer.is_err_and(|e| e.name() == "AlreadyRunning"));
+        }
     }
 }

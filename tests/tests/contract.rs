@@ -42,7 +42,9 @@ fn the_machine_uses_no_name_that_the_functions_do_not_have() {
         for error in names(state, "Retry").into_iter().chain(names(state, "Catch")).filter(|n| ours(n)) {
             assert!(Error::NAMES.contains(&error), "{name} names {error}");
         }
-        for fixed in [&state["Result"]["Error"], &state["Parameters"]["Error"], &state["Parameters"]["Failure"]["Error"]] {
+        for fixed in
+            [&state["Result"]["Error"], &state["Parameters"]["Error"], &state["Parameters"]["Failure"]["Error"]]
+        {
             assert!(fixed.as_str().is_none_or(|e| Error::NAMES.contains(&e)), "{name} makes up {fixed}");
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_redshiftdata::types::StatusString;
 use redshift_local::demo::{announce, started};
+use redshift_local::rerun::again;
 use redshift_local::stack::execution::{Ended, follow};
 use redshift_local::stack::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, Stack};
@@ -25,7 +26,8 @@ struct Pipeline {
 }
 
 async fn start() -> Pipeline {
-    let options = Options { wait_scale: Some(0.02), ..Options::default() };
+    let parameters = vec!["SweepSeconds=3".to_owned()];
+    let options = Options { wait_scale: Some(0.02), parameters, ..Options::default() };
     let stack = Stack::start(&options, |_| ()).await.expect("the stack");
     let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await.expect("a queue");
     Pipeline {
@@ -340,6 +342,68 @@ async fn a_dry_run_says_what_would_run_and_runs_nothing(p: &Pipeline) -> Outcome
     Ok(())
 }
 
+async fn what_a_stopped_execution_left_running_is_cancelled(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let id = p.running(&arn).await?;
+    p.sfn.stop_execution().execution_arn(&arn).send().await?;
+    let described = p.redshift.describe_statement().id(id).wait_time_seconds(30).send().await?;
+    assert_eq!(described.status(), Some(&StatusString::Aborted));
+    let received = p.received(1).await?;
+    assert!(received[0].message.contains(&arn) && received[0].message.contains("ABORTED"), "{received:?}");
+    Ok(())
+}
+
+async fn a_singleton_waits_for_the_other_statement(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
+    let payload = |execution: &str| json!({"Procedure": "dev.slow_sp", "Singleton": true, "ExecutionId": execution, "TimeoutSeconds": 1});
+    let (first, failed) = p.invoke("ProcRunnerName", &payload("first")).await?;
+    assert!(!failed, "{first}");
+    let (second, failed) = p.invoke("ProcRunnerName", &payload("second")).await?;
+    assert!(failed && second["errorType"] == "AlreadyRunning", "{second}");
+    let (own, _) = p.invoke("ProcRunnerName", &payload("first")).await?;
+    assert_eq!(own["Id"], first["Id"], "the own attempt's statement is not another");
+    p.redshift.cancel_statement().id(first["Id"].as_str().unwrap_or_default()).send().await?;
+    Ok(())
+}
+
+async fn a_failed_execution_is_run_again_after_each_step(p: &Pipeline) -> Outcome {
+    let function = p.stack.outputs.get("OrdersAuditFnName");
+    let set_topic = async |arn: &str| -> Outcome {
+        let now = p.lambda.get_function_configuration().function_name(function).send().await?;
+        let mut variables = now.environment().and_then(|e| e.variables().cloned()).ok_or("no environment")?;
+        variables.insert("TOPIC_ARN".into(), arn.to_owned());
+        let environment = aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        p.lambda.update_function_configuration().function_name(function).environment(environment).send().await?;
+        Ok(())
+    };
+    for step in ["load", "audit", "notify"] {
+        p.fresh().await?;
+        match step {
+            "load" => p.stack.warehouse.run("ALTER TABLE dev.orders_final RENAME TO hidden").await?,
+            "audit" => p.stack.warehouse.run("ALTER TABLE dev.orders_audit RENAME TO hidden").await?,
+            _ => set_topic("arn:aws:sns:eu-west-1:000000000000:no-such-topic").await?,
+        }
+        let ended = p.execute(&json!({})).await?;
+        assert_eq!(ended.status.as_str(), "FAILED", "{step}");
+        match step {
+            "load" => p.stack.warehouse.run("ALTER TABLE dev.hidden RENAME TO orders_final").await?,
+            "audit" => p.stack.warehouse.run("ALTER TABLE dev.hidden RENAME TO orders_audit").await?,
+            _ => set_topic(p.stack.outputs.get("TopicArn")).await?,
+        }
+        let again = p.end(&again(&p.sfn, &ended.arn).await?).await?;
+        assert_eq!(again.status.as_str(), "SUCCEEDED", "{step}: {:?}", again.cause);
+        assert_eq!(p.final_rows().await?, 10, "{step}");
+        assert_eq!(p.stack.warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{step}");
+        p.received(5).await?;
+        let refused = redshift_local::rerun::again(&p.sfn, &again.arn).await.expect_err("succeeded");
+        assert!(refused.to_string().contains("nothing to run again"));
+    }
+    Ok(())
+}
+
 async fn proc_runner_run_twice_submits_once(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     let payload = json!({"Procedure": "dev.enriched_orders_sp", "ExecutionId": "twice", "Step": 0, "Attempt": 1});
@@ -429,6 +493,9 @@ fn main() -> ExitCode {
         a_serialization_conflict_is_tried_again_with_a_new_token,
         past_its_time_a_statement_is_cancelled,
         a_dry_run_says_what_would_run_and_runs_nothing,
+        what_a_stopped_execution_left_running_is_cancelled,
+        a_singleton_waits_for_the_other_statement,
+        a_failed_execution_is_run_again_after_each_step,
         proc_runner_run_twice_submits_once,
         bad_input_fails_each_function_by_name,
         the_audit_function_copes_with_what_the_table_holds,

@@ -52,6 +52,7 @@ struct Item {
     db_user: Option<String>,
     timeout_seconds: Option<u64>,
     max_attempts: Option<u32>,
+    singleton: bool,
 }
 
 /// A checked item.
@@ -61,6 +62,7 @@ struct Job {
     target: Target,
     timeout_seconds: u64,
     max_attempts: u32,
+    singleton: bool,
 }
 
 /// Who asks: which logical attempt this is.
@@ -115,6 +117,7 @@ impl Item {
             target: target.or(&config.target).try_into()?,
             timeout_seconds: check_timeout(timeout_seconds)?,
             max_attempts,
+            singleton: self.singleton,
         })
     }
 }
@@ -201,6 +204,9 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
 
 async fn run(client: &Client, job: &Job, attempt: &LogicalAttempt) -> Result<Progress> {
     let timeout = Duration::from_secs(job.timeout_seconds);
+    if job.singleton {
+        statement::check_alone(client, &job.target, &job.call, attempt).await?;
+    }
     let submitted = statement::submit(client, &job.target, &job.call, attempt, polling::long_poll(timeout)).await?;
     info!(statement_id = %submitted.id, status = %submitted.status, "submitted");
     let ticket = Ticket {

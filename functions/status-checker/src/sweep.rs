@@ -64,7 +64,9 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
         )));
     }
     let input = event.detail.input.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    sweep(client, config, &event.detail.execution_arn, &input, config.sweep).await
+    // An execution that failed had seen the end of its last task: nothing is in flight.
+    let appear = if event.detail.status == "FAILED" { Duration::ZERO } else { config.sweep };
+    sweep(client, config, &event.detail.execution_arn, &input, appear).await
 }
 
 /// Cancels every statement of an execution, again and again until `appear` is over (new ones may turn

@@ -53,7 +53,7 @@ ready. In another shell:
   aws redshift-data execute-statement --workgroup-name $WORKGROUP_NAME --database $DATABASE \
       --sql "SELECT COUNT(*) FROM dev.orders" --wait-time-seconds 5
   aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{}'
-  aws lambda invoke --function-name $PROC_RUNNER --cli-binary-format raw-in-base64-out \
+  aws lambda invoke --function-name $PROC_RUNNER \
       --payload file://functions/proc-runner/events/procedure.json /dev/stdout
   aws sqs receive-message --endpoint-url $AWS_ENDPOINT_URL --queue-url $QUEUE_URL --max-number-of-messages 10
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use redshift_local::stack::{Options, Result, StackError};
-use redshift_local::{demo, up};
+use redshift_local::{demo, rerun, up};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the pipeline on this machine: PostgreSQL as Redshift, MiniStack as AWS, the real template.
@@ -29,16 +29,17 @@ enum Command {
         #[arg(long)]
         database_url: Option<String>,
     },
+    /// Start an execution again with the same input, on AWS or here (by the environment's endpoint)
+    Rerun {
+        /// The ARN of the execution
+        execution: String,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Whatever ends us, dropping the stack ends what it started.
-    let outcome = tokio::select! {
-        outcome = run(arguments.command) => outcome,
-        () = interrupted() => Err(StackError::new("interrupted; everything that was started has been stopped")),
-    };
+    let outcome = run(arguments.command).await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -50,15 +51,28 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Demo => demo::demo(|line| println!("{line}")).await,
+        Command::Demo => unless_interrupted(demo::demo(|line| println!("{line}"))).await,
         Command::Up { port, database_url } => {
-            let options = Options { port, database_url, wait_scale: None };
-            let stack = up::up(&options, |line| println!("{line}")).await?;
+            let options = Options { port, database_url, ..Options::default() };
+            let stack = unless_interrupted(up::up(&options, |line| println!("{line}"))).await?;
             interrupted().await;
             println!("stopping");
             stack.stop().await;
             Ok(())
         }
+        Command::Rerun { execution } => {
+            let arn = rerun::rerun(&execution).await?;
+            println!("started {arn}");
+            Ok(())
+        }
+    }
+}
+
+/// Dropping the work ends what it started.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = interrupted() => Err(StackError::new("interrupted; everything that was started has been stopped")),
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Options {
     pub database_url: Option<String>,
     /// Factor for the state machine's waiting: tests do not wait for real.
     pub wait_scale: Option<f64>,
+    /// Parameters of the template, `Name=value`, over those of the serverless variant with a secret.
+    pub parameters: Vec<String>,
 }
 
 /// The stack while it runs. [`Stack::stop`] ends it in good order; dropping it ends the processes.
@@ -147,7 +149,7 @@ impl Stack {
         say("starting MiniStack");
         let ministack = MiniStack::start(port, &redshift_url, options.wait_scale, dir.path()).await?;
         say("deploying infra/template.yaml");
-        let outputs = deploy::deploy(&ministack.url(), dir.path(), warehouse.database(), &[]).await?;
+        let outputs = deploy::deploy(&ministack.url(), dir.path(), warehouse.database(), &options.parameters).await?;
         let aws = sdk_config(&ministack.url()).await;
         let redshift = sdk_config(&redshift_url).await;
         Ok(Self { warehouse, outputs, aws, redshift, redshift_url, data_api, dir, ministack, postgres, api_stop, api })
