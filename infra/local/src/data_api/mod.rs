@@ -10,12 +10,14 @@
 //! | `service` | the operations |
 //! | `statement` | one statement: its state and the rules of its change |
 //! | `session` | running SQL on PostgreSQL, reading rows |
+//! | `faults` | faults to order, for tests |
 //! | `sql` | named parameters, and telling one statement from several |
 //!
 //! What it does not do, it refuses by name: sessions (SessionId, SessionKeepAliveSeconds), CSV results,
 //! and the metadata operations. `WithEvent` is accepted, and no event is sent. Credentials are not
 //! checked, and statements are not kept apart by IAM role.
 
+pub mod faults;
 pub mod protocol;
 pub mod service;
 mod session;
@@ -28,11 +30,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use faults::{Fault, FaultKind};
 use protocol::{Failure, FailureType};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -46,7 +49,8 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let app = Router::new().route("/", post(answer)).with_state(service.clone());
+    let app = Router::new().route("/", post(answer)).route("/faults", get(faults).put(set_faults));
+    let app = app.with_state(service.clone());
     // Open long polls end with the process: a graceful shutdown would wait for them.
     tokio::select! {
         served = axum::serve(listener, app) => served?,
@@ -56,12 +60,33 @@ pub async fn serve(
     Ok(())
 }
 
+async fn faults(State(service): State<Arc<Service>>) -> String {
+    serde_json::to_string(&service.faults().left()).unwrap_or_default()
+}
+
+async fn set_faults(State(service): State<Arc<Service>>, body: Bytes) -> Result<(), (StatusCode, String)> {
+    let faults: Vec<Fault> = serde_json::from_slice(&body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
+    service.faults().set(faults);
+    Ok(())
+}
+
+/// An answer whose connection breaks before it is whole.
+fn lost() -> Response {
+    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("lost on purpose")) });
+    Response::new(Body::from_stream(broken))
+}
+
 async fn answer(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
     let operation = headers.get("x-amz-target").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
+    let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
         Ok(request) => service.call(&operation, request).await,
         Err(e) => Err(Failure::new(FailureType::Serialization, format!("the request is no JSON: {e}"))),
     };
+    if lose {
+        return lost();
+    }
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
         Err(failure) => {

@@ -11,6 +11,7 @@ use shared::{StatementId, Status};
 use time::OffsetDateTime;
 use tokio_postgres::NoTls;
 
+use super::faults::{FaultKind, Faults, Run};
 use super::protocol::{Answer, ById, Execute, Failure, FailureType, List, check_wait};
 use super::session::{self, ResultSet};
 use super::sql::bind;
@@ -53,12 +54,13 @@ pub struct Service {
     config: Arc<Config>,
     statements: Mutex<Vec<Arc<Statement>>>,
     by_token: Mutex<HashMap<String, Arc<Statement>>>,
+    faults: Faults,
 }
 
 impl Service {
     /// A service without statements.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), statements: Mutex::default(), by_token: Mutex::default() }
+        Self { config: Arc::new(config), statements: Mutex::default(), by_token: Mutex::default(), faults: Faults::default() }
     }
 
     /// Answers `RedshiftData.<Operation>`.
@@ -66,7 +68,17 @@ impl Service {
     /// # Errors
     /// The service's own refusals.
     pub async fn call(&self, operation: &str, request: Value) -> Answer {
-        match operation.strip_prefix("RedshiftData.").unwrap_or_default() {
+        let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
+        let refusal = |kind: &FaultKind| match kind {
+            FaultKind::Throttle => Some(Failure::new(FailureType::Throttling, "Rate exceeded")),
+            FaultKind::TooManyStatements => Some(Failure::new(FailureType::ActiveStatementsExceeded, "Too many")),
+            FaultKind::InternalError => Some(Failure::new(FailureType::InternalServer, "An internal error")),
+            _ => None,
+        };
+        if let Some(failure) = self.faults.take(name, None, refusal) {
+            return Err(failure);
+        }
+        match name {
             "ExecuteStatement" => self.execute(read(request)?, false).await,
             "BatchExecuteStatement" => self.execute(read(request)?, true).await,
             "DescribeStatement" => self.describe(&read(request)?).await,
@@ -78,6 +90,11 @@ impl Service {
                 format!("{operation:?} is not an operation of the local Data API"),
             )),
         }
+    }
+
+    /// The faults that are set.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Cancels whatever runs, and waits a moment for it to end.
@@ -130,7 +147,9 @@ impl Service {
                 "The number of active statements exceeds the limit (500).",
             ));
         }
-        let statement = Arc::new(Statement::new(request));
+        let operation = if request.sqls.is_some() { "BatchExecuteStatement" } else { "ExecuteStatement" };
+        let run = Run::take(&self.faults, operation, request.statement_name.as_deref());
+        let statement = Arc::new(Statement::new(request, run));
         statements.push(statement.clone());
         if let Some(token) = statement.request.client_token.clone() {
             tokens.insert(token, statement.clone());
@@ -144,7 +163,15 @@ impl Service {
         check_wait(request.wait_time_seconds)?;
         let (statement, part) = self.find(request)?;
         wait(&statement, request.wait_time_seconds).await;
-        let described = statement.describe();
+        let mut described = statement.describe();
+        let named = statement.request.statement_name.as_deref();
+        let unknown = |k: &FaultKind| if let FaultKind::UnknownStatus(s) = k { Some(s.clone()) } else { None };
+        if self.faults.take("DescribeStatement", named, |k| (*k == FaultKind::Expire).then_some(())).is_some() {
+            return Err(Failure::new(FailureType::ResourceNotFound, "Query does not exist."));
+        }
+        if let Some(status) = self.faults.take("DescribeStatement", named, unknown) {
+            described["Status"] = json!(status);
+        }
         match part {
             None => Ok(described),
             Some(n) => {
@@ -190,12 +217,17 @@ impl Service {
             s.cancel_requested = true;
             token.clone_from(&s.cancel);
         });
-        match token {
-            Some(token) => token
-                .cancel_query(NoTls)
-                .await
-                .map_err(|e| Failure::new(FailureType::InternalServer, format!("cancel: {e}"))),
-            None => Ok(()),
+        let Some(token) = token else { return Ok(()) };
+        let cancel = async move { token.cancel_query(NoTls).await };
+        match statement.run.slow_cancel {
+            None => cancel.await.map_err(|e| Failure::new(FailureType::InternalServer, format!("cancel: {e}"))),
+            Some(delay) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    cancel.await
+                });
+                Ok(())
+            }
         }
     }
 

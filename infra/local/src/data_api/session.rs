@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,6 +48,9 @@ enum End {
 
 /// Runs a statement to its end, whatever that is.
 pub(super) async fn run(config: &Config, statement: &Arc<Statement>) {
+    if let Some(delay) = statement.run.slow_start {
+        tokio::time::sleep(delay).await;
+    }
     statement.state.send_modify(|s| s.whole.change(Status::Picked));
     let end = execute(config, statement).await;
     statement.state.send_modify(|s| {
@@ -88,18 +92,31 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     if !wanted {
         return Err(End::Aborted("Query cancelled before it started.".to_owned()));
     }
-    let outcome = match &request.sqls {
-        None => {
-            let result = one(&client, statement, request.sql.as_deref().unwrap_or_default()).await?;
-            statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result)));
-            Ok(())
+    if let Some(delay) = statement.run.kill_after {
+        tokio::spawn(kill(postgres, pid, delay));
+    }
+    let outcome = match (&statement.run.fail_with, &request.sqls) {
+        (Some(text), _) => Err(End::Failed(text.clone())),
+        (None, None) => {
+            let sql = request.sql.as_deref().unwrap_or_default();
+            let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
+            let result = one(&client, statement, sql).await;
+            result.map(|result| statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result))))
         }
-        Some(sqls) => batch(config, &client, statement, sqls).await,
+        (None, Some(sqls)) => batch(config, &client, statement, sqls).await,
     };
     drop(client);
     // The session ends before the statement does, so that its locks are gone when its end is seen.
     let _ = connection.await;
     outcome
+}
+
+async fn kill(postgres: tokio_postgres::Config, pid: i32, delay: Duration) -> Result<(), tokio_postgres::Error> {
+    tokio::time::sleep(delay).await;
+    let (client, connection) = postgres.connect(NoTls).await?;
+    tokio::spawn(connection);
+    client.execute("SELECT pg_terminate_backend($1)", &[&pid]).await?;
+    Ok(())
 }
 
 async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sqls: &[String]) -> Result<(), End> {

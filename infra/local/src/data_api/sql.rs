@@ -1,7 +1,7 @@
 //! What the service does with SQL before the engine sees it.
 
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
 use super::protocol::{Answer, Failure, Parameter};
 
@@ -37,7 +37,14 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
             _ => None,
         };
         let Some(parameter) = named else {
-            text.push_str(&token.to_string());
+            match token {
+                // Its text holds the line's end, which its Display would add once more.
+                Token::Whitespace(Whitespace::SingleLineComment { comment, prefix }) => {
+                    text.push_str(prefix);
+                    text.push_str(comment);
+                }
+                token => text.push_str(&token.to_string()),
+            }
             continue;
         };
         tokens.next();

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_postgres::CancelToken;
 use uuid::Uuid;
 
+use super::faults::Run;
 use super::protocol::{Execute, epoch};
 use super::session::ResultSet;
 
@@ -18,6 +19,8 @@ pub(super) struct Statement {
     pub(super) request: Execute,
     pub(super) created_at: OffsetDateTime,
     pub(super) state: watch::Sender<State>,
+    /// What is to go wrong with it.
+    pub(super) run: Run,
 }
 
 /// What changes.
@@ -91,7 +94,7 @@ impl Part {
 }
 
 impl Statement {
-    pub(super) fn new(request: Execute) -> Self {
+    pub(super) fn new(request: Execute, run: Run) -> Self {
         let parts = request.sqls.as_ref().map_or(0, Vec::len);
         let state = State {
             whole: Part::new(),
@@ -105,6 +108,7 @@ impl Statement {
             request,
             created_at: OffsetDateTime::now_utc(),
             state: watch::Sender::new(state),
+            run,
         }
     }
 
