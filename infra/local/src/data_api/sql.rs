@@ -1,7 +1,7 @@
 //! What the service does with SQL before the engine sees it.
 
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use super::protocol::{Answer, Failure, Parameter};
 
@@ -17,44 +17,32 @@ pub(super) struct Bound {
 /// # Errors
 /// A second statement, SQL that cannot be read, a parameter that is not used.
 pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
-    // Unescaped, so that what is quoted stays as it was written.
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .with_unescape(false)
-        .tokenize()
+        .tokenize_with_location()
         .map_err(|e| Failure::validation(format!("SQL cannot be read: {e}")))?;
-    let end = tokens.iter().rposition(|t| !is_blank(t)).map_or(0, |last| last + 1);
-    if tokens[..end.saturating_sub(1)].contains(&Token::SemiColon) {
+    let end = tokens.iter().rposition(|t| !is_blank(&t.token)).unwrap_or(0);
+    if tokens[..end].iter().any(|t| t.token == Token::SemiColon) {
         return Err(Failure::validation("Multiple sql statements are not allowed."));
     }
     let mut values: Vec<(&str, String)> = Vec::new();
     let mut text = String::new();
-    let mut tokens = tokens.iter().peekable();
-    while let Some(token) = tokens.next() {
-        let named = match (token, tokens.peek()) {
-            (Token::Colon, Some(Token::Word(word))) if word.quote_style.is_none() => {
-                parameters.iter().find(|p| p.name == word.value)
-            }
-            _ => None,
-        };
-        let Some(parameter) = named else {
-            match token {
-                // Its text holds the line's end, which its Display would add once more.
-                Token::Whitespace(Whitespace::SingleLineComment { comment, prefix }) => {
-                    text.push_str(prefix);
-                    text.push_str(comment);
-                }
-                token => text.push_str(&token.to_string()),
-            }
+    // Only the places come from the tokens; the text between them stays as it was written.
+    let mut copied = 0;
+    for pair in tokens.windows(2) {
+        let (Token::Colon, Token::Word(word)) = (&pair[0].token, &pair[1].token) else { continue };
+        let Some(parameter) = parameters.iter().find(|p| word.quote_style.is_none() && p.name == word.value) else {
             continue;
         };
-        tokens.next();
         let known = values.iter().position(|(name, _)| *name == parameter.name);
         let place = known.unwrap_or_else(|| {
             values.push((&parameter.name, parameter.value.clone()));
             values.len() - 1
         });
+        text.push_str(&sql[copied..offset(sql, pair[0].span.start)]);
         text.push_str(&format!("${}", place + 1));
+        copied = offset(sql, pair[1].span.end);
     }
+    text.push_str(&sql[copied..]);
     let unused: Vec<_> =
         parameters.iter().map(|p| p.name.as_str()).filter(|n| values.iter().all(|(used, _)| used != n)).collect();
     if !unused.is_empty() {
@@ -64,6 +52,13 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
         )));
     }
     Ok(Bound { sql: text, values: values.into_iter().map(|(_, value)| value).collect() })
+}
+
+/// The byte at which a place (lines and characters from 1) lies.
+fn offset(sql: &str, place: Location) -> usize {
+    let line: usize = sql.split_inclusive('\n').zip(1..place.line).map(|(line, _)| line.len()).sum();
+    let in_line = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
+    sql[line..].char_indices().nth(in_line).map_or(sql.len(), |(byte, _)| line + byte)
 }
 
 fn is_blank(token: &Token) -> bool {
@@ -84,13 +79,15 @@ mod tests {
         let (sql, values) = bound("CALL dev.p(:b, CAST(:a AS int), :b);", &[("a", "1"), ("b", "x")]).expect("bound");
         assert_eq!(sql, "CALL dev.p($1, CAST($2 AS int), $1);");
         assert_eq!(values, ["x", "1"]);
+        let (sql, _) = bound("SELECT 'é',\n\n  'ü', :a -- x\n, :a", &[("a", "1")]).expect("bound");
+        assert_eq!(sql, "SELECT 'é',\n\n  'ü', $1 -- x\n, $1");
     }
 
     #[test]
     fn what_is_quoted_or_cast_is_left_alone() {
         for sql in [
             "SELECT ':a', \":a\", 'it''s', x::a, $$ :a; $$ -- :a\n, 1 /* :a */ ;",
-            "SELECT E'\\n:a', '\\', :other",
+            "SELECT E'\\n:a', E'it\\'s', '\\', :other",
             "SELECT 1 -- ; \n",
         ] {
             assert_eq!(bound(sql, &[]).expect(sql), (sql.to_owned(), vec![]));
