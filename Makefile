@@ -9,7 +9,7 @@ STACK ?= redshift-loader
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test lint fmt setup functions build deploy clean
+.PHONY: help demo local rerun test chaos cost lint fmt setup functions build deploy clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,12 @@ rerun: ## Start a failed execution again with the same input (EXECUTION=arn:...,
 
 test: setup functions ## Pass all tests
 	cargo test --workspace
+
+chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
+	@cargo run --quiet -p tests --bin chaos -- $(SEED)
+
+cost: ## What waiting costs, beside fixed loops
+	@cargo run --quiet -p tests --bin cost
 
 lint: setup ## Formatting, clippy, the template, the documentation
 	cargo fmt --all --check

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Time for one try of a call, above the longest long poll. The SDK has no time-out by default.
 pub const SDK_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(38);
 /// Time for one call with all its tries.
-pub const SDK_OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+pub const SDK_OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
 /// Time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Tries of one call: the SDK repeats 5xx, throttling and lost connections with a growing pause.

@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: a harness that starts something once, runs tests on it one after the
 //! other, and stops it.
 
+pub mod chaos;
+pub mod cost;
+
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use redshift_local::stack::project;
 use serde_json::Value;
-use shared::Error;
+use shared::{Error, polling, runtime};
 
 /// Names of Step Functions and Lambda themselves. [Step Functions developer guide, "Error handling"]
 const PLATFORM: &[&str] = &["States.", "Lambda.", "Sandbox.", "Runtime."];
@@ -62,6 +62,39 @@ fn every_task_catches_everything_and_repeats_what_lambda_lost() {
             assert!(retried.contains(&needed) || retried == ["States.ALL"], "{name} does not repeat {needed}");
         }
     }
+}
+
+/// A whole number in the template, behind a name inside of a resource or parameter.
+fn number(section: &str, field: &str) -> u64 {
+    let template = std::fs::read_to_string(project("infra/template.yaml")).expect("the template");
+    let (_, body) = template.split_once(&format!("\n  {section}:\n")).expect(section);
+    let (_, value) = body.split_once(&format!(" {field}: ")).expect(field);
+    value.lines().next().and_then(|v| v.trim().parse().ok()).expect("a number")
+}
+
+#[test]
+fn the_time_outs_nest() {
+    let machine = machine();
+    let task = |state: &str| machine["States"][state]["TimeoutSeconds"].as_u64().expect("a time-out");
+    let (attempt, call) = (runtime::SDK_ATTEMPT_TIMEOUT.as_secs(), runtime::SDK_OPERATION_TIMEOUT.as_secs());
+    assert!(attempt >= polling::MAX_LONG_POLL.as_secs() + 5, "an SDK attempt outlasts the longest long poll");
+    assert!(call > attempt, "a call has room for a second attempt");
+    // status-checker: a poll, a poll without waiting, a cancel, a second look; proc-runner has fewer.
+    assert!(number("StatusChecker", "Timeout") > 4 * call, "a check fits into its Lambda");
+    assert!(number("ProcRunner", "Timeout") > 3 * call, "a submit fits into its Lambda");
+    let sweep = number("SweepSeconds", "MaxValue") + status_checker::SWEEP_CONFIRM.as_secs() + call;
+    assert!(number("StatusChecker", "Timeout") > sweep, "a sweep fits into its Lambda");
+    // A submit that was in flight: a singleton's look, the submit, a cold start.
+    assert!(number("SweepSeconds", "Default") >= 2 * call + 10, "the sweep outlasts a submit in flight");
+    for (state, function) in
+        [("Submit", "ProcRunner"), ("DryRun", "ProcRunner"), ("Check", "StatusChecker"), ("CancelWhatRuns", "StatusChecker"), ("Notify", "OrdersAuditFn")]
+    {
+        assert!(task(state) > number(function, "Timeout"), "{state} outlasts its Lambda");
+    }
+    let attempts = 2 * number("MaxAttempts", "MaxValue");
+    let statement = number("StatementTimeoutSeconds", "MaxValue") + number("CancelGraceSeconds", "MaxValue");
+    let longest = attempts * (statement + polling::back_off(u32::MAX).as_secs());
+    assert!(machine["TimeoutSeconds"].as_u64().expect("a time-out") > longest, "the machine outlasts all of it");
 }
 
 #[test]

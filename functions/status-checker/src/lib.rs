@@ -2,6 +2,8 @@
 
 mod sweep;
 
+pub use sweep::CONFIRM as SWEEP_CONFIRM;
+
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;

@@ -14,13 +14,13 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::Config;
 
-/// A proc-runner that was under way when the execution died submits within its own time-out, which is
-/// the SDK's time for one call and a cold start.
-pub(crate) const DEFAULT_SECONDS: u64 = 75;
+/// A proc-runner that was under way when the execution died submits within the time that the SDK has for
+/// two calls (a singleton's look, the submit) and a cold start.
+pub(crate) const DEFAULT_SECONDS: u64 = 100;
 /// Pause between two sweeps.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long the state machine's own way out waits for what it cancelled to end.
-const CONFIRM: Duration = Duration::from_secs(20);
+pub const CONFIRM: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -40,6 +40,8 @@ pub enum FaultKind {
     InternalError,
     /// The call does its work, and its response is lost: the connection breaks.
     LoseResponse,
+    /// A long poll returns after so many seconds, ended or not.
+    CutWait(f64),
     /// The statement stays SUBMITTED for so many seconds.
     SlowStart(f64),
     /// The statement runs until it is cancelled.

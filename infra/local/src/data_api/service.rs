@@ -104,11 +104,12 @@ impl Service {
             let _ = self.request_cancel(statement).await;
         }
         for statement in &active {
-            wait(statement, Some(2)).await;
+            ended(statement, Duration::from_secs(2)).await;
         }
     }
 
     async fn execute(&self, request: Execute, batch: bool) -> Answer {
+        let operation = if batch { "BatchExecuteStatement" } else { "ExecuteStatement" };
         request.check()?;
         if request.sql.is_some() == batch || request.sqls.is_some() != batch {
             let field = if batch { "Sqls" } else { "Sql" };
@@ -123,7 +124,7 @@ impl Service {
         }
         let seconds = request.wait_time_seconds;
         let statement = self.accept(request)?;
-        wait(&statement, seconds).await;
+        self.wait(&statement, operation, seconds).await;
         Ok(statement.accepted(seconds.is_some()))
     }
 
@@ -162,7 +163,7 @@ impl Service {
     async fn describe(&self, request: &ById) -> Answer {
         check_wait(request.wait_time_seconds)?;
         let (statement, part) = self.find(request)?;
-        wait(&statement, request.wait_time_seconds).await;
+        self.wait(&statement, "DescribeStatement", request.wait_time_seconds).await;
         let mut described = statement.describe();
         let named = statement.request.statement_name.as_deref();
         let unknown = |k: &FaultKind| if let FaultKind::UnknownStatus(s) = k { Some(s.clone()) } else { None };
@@ -185,7 +186,7 @@ impl Service {
     async fn result(&self, request: &ById) -> Answer {
         check_wait(request.wait_time_seconds)?;
         let (statement, part) = self.find(request)?;
-        wait(&statement, request.wait_time_seconds).await;
+        self.wait(&statement, "GetStatementResult", request.wait_time_seconds).await;
         let state = statement.state.borrow().clone();
         let result = match part {
             None => state.whole.result,
@@ -229,6 +230,14 @@ impl Service {
                 Ok(())
             }
         }
+    }
+
+    /// The long poll: until the statement has ended or the time is up.
+    async fn wait(&self, statement: &Statement, operation: &str, seconds: Option<u64>) {
+        let Some(seconds) = seconds else { return };
+        let cut = |k: &FaultKind| if let FaultKind::CutWait(s) = k { Duration::try_from_secs_f64(*s).ok() } else { None };
+        let cut = self.faults.take(operation, statement.request.statement_name.as_deref(), cut);
+        ended(statement, cut.unwrap_or(Duration::from_secs(seconds))).await;
     }
 
     fn list(&self, request: &List) -> Answer {
@@ -297,12 +306,10 @@ fn age(statement: &Statement) -> Duration {
     Duration::try_from(OffsetDateTime::now_utc() - statement.created_at).unwrap_or_default()
 }
 
-/// The long poll: until the statement has ended or the time is up.
-async fn wait(statement: &Statement, seconds: Option<u64>) {
-    let Some(seconds) = seconds else { return };
+async fn ended(statement: &Statement, limit: Duration) {
     let mut state = statement.state.subscribe();
     let ended = state.wait_for(|s| s.whole.status.has_ended());
-    let _ = tokio::time::timeout(Duration::from_secs(seconds), ended).await;
+    let _ = tokio::time::timeout(limit, ended).await;
 }
 
 fn page(result: &ResultSet, token: Option<&str>, rows: usize) -> Answer {

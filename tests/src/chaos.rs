@@ -1,0 +1,352 @@
+//! The pipeline under faults: every kind of trouble, stops at random moments, duplicate events, mixtures.
+//!
+//! What must be zero whatever happens: attempts with more than one statement, statements left running,
+//! executions that hang, orders lost or loaded twice. How an execution ends is expected, too, where the
+//! trouble says.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use aws_sdk_redshiftdata::types::StatusString;
+use redshift_local::data_api::faults::{Fault, FaultKind};
+use redshift_local::stack::execution::follow;
+use redshift_local::stack::{Options, Stack, StackError};
+use serde_json::{Value, json};
+
+use crate::failed;
+
+type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// An execution that has not ended by then hangs.
+const LIMIT: Duration = Duration::from_secs(90);
+/// What was cancelled has to have ended by then: the sweep, the slowest cancel, and some.
+const SETTLED: Duration = Duration::from_secs(20);
+/// How long a submit that was in flight is looked for, here.
+const SWEEP_SECONDS: u32 = 6;
+
+/// How an execution is expected to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The trouble is cured.
+    Success,
+    /// With this error.
+    Error(&'static str),
+    /// However it likes.
+    Anything,
+}
+
+/// What befalls one trial.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    name: &'static str,
+    faults: Vec<Fault>,
+    /// Stop the executions so long after their start.
+    stop_after: Option<Duration>,
+    /// How many executions start at once.
+    executions: usize,
+    expected: Expected,
+}
+
+/// What became of all trials with one trouble.
+#[derive(Debug, Default, Clone)]
+pub struct Row {
+    executions: usize,
+    succeeded: usize,
+    failed: usize,
+    ran_twice: usize,
+    left_running: usize,
+    hung: usize,
+    lost_or_doubled: usize,
+}
+
+/// The report of a whole run.
+#[derive(Debug)]
+pub struct Report {
+    seed: u64,
+    rows: Vec<(&'static str, Row)>,
+    unexpected: Vec<String>,
+}
+
+fn fault(kind: FaultKind, operation: Option<&str>, statement: Option<&str>, times: u32) -> Fault {
+    Fault { kind, operation: operation.map(str::to_owned), statement_name: statement.map(str::to_owned), times }
+}
+
+/// Every trouble by itself.
+fn catalogue() -> Vec<Trouble> {
+    use FaultKind as K;
+    let (execute, describe) = (Some("ExecuteStatement"), Some("DescribeStatement"));
+    let one = |name, faults, expected| Trouble { name, faults, stop_after: None, executions: 1, expected };
+    let ok = Expected::Success;
+    let conflict = "ERROR: 1023 Detail: Serializable isolation violation on table - 115561";
+    vec![
+        one("none", vec![], ok),
+        one("throttled submit", vec![fault(K::Throttle, execute, None, 3)], ok),
+        one("throttled describe", vec![fault(K::Throttle, describe, None, 3)], ok),
+        one("too many active statements", vec![fault(K::TooManyStatements, execute, None, 3)], ok),
+        one("500 on submit", vec![fault(K::InternalError, execute, None, 2)], ok),
+        one("500 on describe, for longer than the SDK tries", vec![fault(K::InternalError, describe, None, 6)], ok),
+        one("response lost after submit", vec![fault(K::LoseResponse, execute, None, 2)], ok),
+        one("response lost after describe", vec![fault(K::LoseResponse, describe, None, 2)], ok),
+        one("slow start", vec![fault(K::SlowStart(2.0), None, None, 1)], ok),
+        one("never ends", vec![fault(K::NeverEnds, None, Some("/0/"), 1)], Expected::Error("StatementTimedOut")),
+        one(
+            "never ends, and its cancel takes long",
+            vec![fault(K::NeverEnds, None, Some("/0/"), 1), fault(K::SlowCancel(3.0), None, Some("/0/"), 1)],
+            Expected::Error("StatementTimedOut"),
+        ),
+        one("expired", vec![fault(K::Expire, None, Some("/0/"), 1)], Expected::Error("StatementNotFound")),
+        one(
+            "unknown status",
+            vec![fault(K::UnknownStatus("HIBERNATING".into()), None, Some("/0/"), 1)],
+            Expected::Error("UnknownStatus"),
+        ),
+        one("1023 on the first attempt", vec![fault(K::FailWith(conflict.into()), None, Some("/0/1"), 1)], ok),
+        one(
+            "1023 on every attempt",
+            vec![fault(K::FailWith(conflict.into()), None, Some("/0/"), 9)],
+            Expected::Error("SerializationConflict"),
+        ),
+        one("session killed in mid-statement", vec![fault(K::KillSession(0.3), None, Some("/0/1"), 1)], ok),
+        one("session killed in mid-audit", vec![fault(K::KillSession(0.1), None, Some("/1/1"), 1)], ok),
+    ]
+}
+
+/// A plan of trials: each trouble `each` times, then stops at random moments, duplicates and mixtures.
+pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble> {
+    let catalogue = catalogue();
+    let mut plan: Vec<_> = catalogue.iter().flat_map(|t| std::iter::repeat_n(t.clone(), each)).collect();
+    let moment = |random: &mut fastrand::Rng| Duration::from_millis(random.u64(0..1500));
+    for _ in 0..rest {
+        plan.push(Trouble {
+            name: "stopped at a random moment",
+            faults: vec![],
+            stop_after: Some(moment(random)),
+            executions: 1,
+            expected: Expected::Anything,
+        });
+        plan.push(Trouble {
+            name: "duplicate event",
+            faults: vec![],
+            stop_after: None,
+            executions: 2,
+            expected: Expected::Success,
+        });
+        let faults = (0..random.usize(1..=3)).flat_map(|_| catalogue[random.usize(0..catalogue.len())].faults.clone());
+        plan.push(Trouble {
+            name: "random mixture",
+            faults: faults.collect(),
+            stop_after: random.bool().then(|| moment(random)),
+            executions: random.usize(1..=2),
+            expected: Expected::Anything,
+        });
+    }
+    plan
+}
+
+/// A stack for it: waiting is scaled, the sweep is short.
+///
+/// # Errors
+/// As [`Stack::start`].
+pub async fn stack() -> Result<Stack, StackError> {
+    let parameters = vec![format!("SweepSeconds={SWEEP_SECONDS}"), "CancelGraceSeconds=30".to_owned()];
+    Stack::start(&Options { wait_scale: Some(0.05), parameters, ..Options::default() }, |_| ()).await
+}
+
+/// Plays a plan; `say` gets a line a trial.
+///
+/// # Errors
+/// Where the stack itself does not work.
+pub async fn play(stack: &Stack, seed: u64, plan: &[Trouble], mut say: impl FnMut(&str)) -> Any<Report> {
+    let mut report = Report { seed, rows: Vec::new(), unexpected: Vec::new() };
+    for (n, trouble) in plan.iter().enumerate() {
+        let start = Instant::now();
+        let (row, ends) = trial(stack, trouble).await?;
+        say(&format!(
+            "{:>3}/{}  {:<48} {:>5.1} s  {}",
+            n + 1,
+            plan.len(),
+            trouble.name,
+            start.elapsed().as_secs_f64(),
+            ends.join(", ")
+        ));
+        for end in &ends {
+            let fits = match trouble.expected {
+                Expected::Success => end == "SUCCEEDED",
+                Expected::Error(name) => end == name,
+                Expected::Anything => true,
+            };
+            if !fits {
+                report.unexpected.push(format!("{}: ended with {end}, expected {:?}", trouble.name, trouble.expected));
+            }
+        }
+        match report.rows.iter_mut().find(|(name, _)| *name == trouble.name) {
+            Some((_, sum)) => sum.add(&row),
+            None => report.rows.push((trouble.name, row)),
+        }
+    }
+    Ok(report)
+}
+
+async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
+    let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    stack.data_api.faults().set(vec![]);
+    stack.warehouse.reset().await?;
+    // Both take long enough to be stopped, killed and overtaken.
+    for (name, seconds) in [("enriched_orders_sp", 0.6), ("audit_orders_sp", 0.3)] {
+        let slower = format!(
+            "ALTER PROCEDURE dev.{name}() RENAME TO real_{name};
+             CREATE PROCEDURE dev.{name}() AS $$ BEGIN CALL dev.real_{name}(); PERFORM pg_sleep({seconds}); END; $$ LANGUAGE plpgsql"
+        );
+        stack.warehouse.run(&slower).await?;
+    }
+    let mut faults = trouble.faults.clone();
+    // The first polls are cut short, so that the loop turns.
+    faults.push(fault(FaultKind::CutWait(0.2), None, None, 3));
+    stack.data_api.faults().set(faults);
+    let input = json!({"Procedures": [
+        {"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 4, "MaxAttempts": 3},
+        {"Procedure": "dev.audit_orders_sp", "TimeoutSeconds": 60, "MaxAttempts": 3}
+    ]});
+    let mut arns = Vec::new();
+    for _ in 0..trouble.executions {
+        let start = sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn"));
+        arns.push(start.input(input.to_string()).send().await?.execution_arn);
+    }
+    if let Some(moment) = trouble.stop_after {
+        tokio::time::sleep(moment).await;
+        for arn in &arns {
+            // One that has just ended cannot be stopped any more.
+            let _ = sfn.stop_execution().execution_arn(arn).send().await;
+        }
+    }
+    let mut row = Row { executions: arns.len(), ..Row::default() };
+    let mut ends = Vec::new();
+    for arn in &arns {
+        let Ok(ended) = follow(&sfn, arn, LIMIT, |_| ()).await else {
+            row.hung += 1;
+            ends.push("hangs".to_owned());
+            continue;
+        };
+        match ended.status.as_str() {
+            "SUCCEEDED" => row.succeeded += 1,
+            _ => row.failed += 1,
+        }
+        ends.push(ended.error.unwrap_or_else(|| ended.status.to_string()));
+    }
+    row.left_running = settle(stack).await?;
+    for arn in &arns {
+        row.ran_twice += ran_twice(stack, arn).await?;
+    }
+    let lost = if row.succeeded > 0 { "<> 1" } else { "> 1" };
+    row.lost_or_doubled += wrong_orders(stack, lost).await?;
+    // Whatever happened, the same input again sets it right.
+    stack.data_api.faults().set(vec![]);
+    let again =
+        sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn")).input("{}").send().await?;
+    let again = follow(&sfn, &again.execution_arn, LIMIT, |_| ()).await?;
+    if again.status.as_str() != "SUCCEEDED" {
+        return Err(failed(format!("after {:?} the pipeline does not recover: {:?}", trouble.name, again.cause)));
+    }
+    row.lost_or_doubled += wrong_orders(stack, "<> 1").await?;
+    Ok((row, ends))
+}
+
+/// Waits for what was cancelled to end; how many still run, in the service and in the engine.
+async fn settle(stack: &Stack) -> Any<usize> {
+    let redshift = aws_sdk_redshiftdata::Client::new(&stack.redshift);
+    let start = Instant::now();
+    loop {
+        let mut running = 0;
+        for status in [StatusString::Submitted, StatusString::Picked, StatusString::Started] {
+            running += redshift.list_statements().status(status).send().await?.statements().len();
+        }
+        let sessions =
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND application_name LIKE '%-loader/%'";
+        running += usize::try_from(stack.warehouse.number(sessions).await?)?;
+        if running == 0 || start.elapsed() > SETTLED {
+            return Ok(running);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Attempts of an execution that have more than one statement.
+async fn ran_twice(stack: &Stack, arn: &str) -> Any<usize> {
+    let redshift = aws_sdk_redshiftdata::Client::new(&stack.redshift);
+    let prefix = shared::attempt::execution_prefix(arn);
+    let list = redshift.list_statements().status(StatusString::All).statement_name(&prefix);
+    let mut pages = list.into_paginator().items().send();
+    let mut attempts: BTreeMap<String, usize> = BTreeMap::new();
+    while let Some(statement) = pages.next().await {
+        let name = statement?.statement_name.unwrap_or_default();
+        // The query of the notifications only reads; its repetition is no second run of a procedure.
+        if !name.starts_with(&format!("{prefix}notify/")) {
+            *attempts.entry(name).or_default() += 1;
+        }
+    }
+    Ok(attempts.values().filter(|n| **n > 1).count())
+}
+
+/// Staged orders whose number of rows in the final table is wrong.
+async fn wrong_orders(stack: &Stack, wrong: &str) -> Any<usize> {
+    let sql = format!(
+        "SELECT COUNT(*) FROM dev.orders o WHERE \
+         (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) {wrong}"
+    );
+    Ok(usize::try_from(stack.warehouse.number(&sql).await?)?)
+}
+
+impl Row {
+    fn add(&mut self, other: &Self) {
+        self.executions += other.executions;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.ran_twice += other.ran_twice;
+        self.left_running += other.left_running;
+        self.hung += other.hung;
+        self.lost_or_doubled += other.lost_or_doubled;
+    }
+
+    fn faults(&self) -> usize {
+        self.ran_twice + self.left_running + self.hung + self.lost_or_doubled
+    }
+}
+
+impl Report {
+    /// As JSON, for `target/chaos/report.json`.
+    pub fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|(name, row)| {
+            json!({
+                "fault": name, "executions": row.executions, "succeeded": row.succeeded, "failed": row.failed,
+                "ran_twice": row.ran_twice, "left_running": row.left_running, "hung": row.hung,
+                "lost_or_doubled": row.lost_or_doubled,
+            })
+        });
+        json!({"seed": self.seed, "rows": rows.collect::<Vec<_>>()})
+    }
+
+    /// As a table.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{:<48} {:>10} {:>9} {:>6} {:>9} {:>12} {:>4} {:>15}\n",
+            "fault", "executions", "succeeded", "failed", "ran twice", "left running", "hung", "lost or doubled"
+        );
+        let mut sum = Row::default();
+        for (_, row) in &self.rows {
+            sum.add(row);
+        }
+        for (name, r) in self.rows.iter().map(|(n, r)| (*n, r)).chain([("all", &sum)]) {
+            text.push_str(&format!(
+                "{name:<48} {:>10} {:>9} {:>6} {:>9} {:>12} {:>4} {:>15}\n",
+                r.executions, r.succeeded, r.failed, r.ran_twice, r.left_running, r.hung, r.lost_or_doubled
+            ));
+        }
+        text
+    }
+
+    /// What is not as it must be.
+    pub fn wrong(&self) -> Vec<String> {
+        let rows = self.rows.iter().filter(|(_, r)| r.faults() > 0).map(|(name, r)| format!("{name}: {r:?}"));
+        rows.chain(self.unexpected.iter().cloned()).collect()
+    }
+}
