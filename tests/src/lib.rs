@@ -3,6 +3,7 @@
 
 pub mod chaos;
 pub mod cost;
+pub mod engines;
 
 use std::pin::Pin;
 use std::process::ExitCode;

@@ -86,9 +86,13 @@ fn the_time_outs_nest() {
     assert!(number("StatusChecker", "Timeout") > sweep, "a sweep fits into its Lambda");
     // A submit that was in flight: a singleton's look, the submit, a cold start.
     assert!(number("SweepSeconds", "Default") >= 2 * call + 10, "the sweep outlasts a submit in flight");
-    for (state, function) in
-        [("Submit", "ProcRunner"), ("DryRun", "ProcRunner"), ("Check", "StatusChecker"), ("CancelWhatRuns", "StatusChecker"), ("Notify", "OrdersAuditFn")]
-    {
+    for (state, function) in [
+        ("Submit", "ProcRunner"),
+        ("DryRun", "ProcRunner"),
+        ("Check", "StatusChecker"),
+        ("CancelWhatRuns", "StatusChecker"),
+        ("Notify", "OrdersAuditFn"),
+    ] {
         assert!(task(state) > number(function, "Timeout"), "{state} outlasts its Lambda");
     }
     let attempts = 2 * number("MaxAttempts", "MaxValue");

@@ -116,6 +116,25 @@ impl Pipeline {
         Ok((payload, answer.function_error().is_some()))
     }
 
+    /// Kills the processes of a function of this stack; how many there were.
+    fn kill_function(&self, output: &str) -> Any<usize> {
+        let marks = [
+            format!("AWS_LAMBDA_FUNCTION_NAME={}", self.stack.outputs.get(output)),
+            format!("TMPDIR={}", self.stack.dir.path().display()),
+        ];
+        let mut killed = 0;
+        for process in std::fs::read_dir("/proc")?.flatten() {
+            let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+            let environment = String::from_utf8_lossy(&environment);
+            let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
+            if marks.iter().all(|mark| environment.contains(mark)) {
+                let kill = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
+                killed += usize::from(kill.success());
+            }
+        }
+        Ok(killed)
+    }
+
     async fn final_rows(&self) -> Any<i64> {
         Ok(self.stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?)
     }
@@ -404,6 +423,22 @@ async fn a_failed_execution_is_run_again_after_each_step(p: &Pipeline) -> Outcom
     Ok(())
 }
 
+/// The service has accepted the statement, and the function dies before it can say so: Step Functions
+/// repeats the attempt, which finds the statement by its token.
+async fn a_killed_proc_runner_runs_the_procedure_once(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.stack.warehouse.run("CREATE TABLE dev.calls (n INT)").await?;
+    p.procedure("slow_sp", "INSERT INTO dev.calls VALUES (1); PERFORM pg_sleep(2)").await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    p.running(&arn).await?;
+    assert!(p.kill_function("ProcRunnerName")? > 0, "proc-runner was in its long poll");
+    let ended = p.end(&arn).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?} {:?}", ended.error, ended.cause);
+    assert_eq!(p.statements(&arn).await?, finished(&["0/1", "notify/1"]));
+    assert_eq!(p.stack.warehouse.number("SELECT COUNT(*) FROM dev.calls").await?, 1);
+    Ok(())
+}
+
 async fn proc_runner_run_twice_submits_once(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     let payload = json!({"Procedure": "dev.enriched_orders_sp", "ExecutionId": "twice", "Step": 0, "Attempt": 1});
@@ -496,6 +531,7 @@ fn main() -> ExitCode {
         what_a_stopped_execution_left_running_is_cancelled,
         a_singleton_waits_for_the_other_statement,
         a_failed_execution_is_run_again_after_each_step,
+        a_killed_proc_runner_runs_the_procedure_once,
         proc_runner_run_twice_submits_once,
         bad_input_fails_each_function_by_name,
         the_audit_function_copes_with_what_the_table_holds,

@@ -74,13 +74,19 @@ impl Faults {
     }
 
     /// Takes a fault for a call or a statement, if one is set.
-    pub(super) fn take<T>(&self, operation: &str, name: Option<&str>, pick: impl Fn(&FaultKind) -> Option<T>) -> Option<T> {
+    pub(super) fn take<T>(
+        &self,
+        operation: &str,
+        name: Option<&str>,
+        pick: impl Fn(&FaultKind) -> Option<T>,
+    ) -> Option<T> {
         let mut faults = self.lock();
         let strikes = |f: &Fault| {
             f.operation.as_deref().is_none_or(|o| o == operation)
                 && f.statement_name.as_deref().is_none_or(|part| name.unwrap_or_default().contains(part))
         };
-        let (place, found) = faults.iter().enumerate().find_map(|(n, f)| Some((n, pick(&f.kind).filter(|_| strikes(f))?)))?;
+        let (place, found) =
+            faults.iter().enumerate().find_map(|(n, f)| Some((n, pick(&f.kind).filter(|_| strikes(f))?)))?;
         faults[place].times = faults[place].times.saturating_sub(1);
         if faults[place].times == 0 {
             faults.remove(place);
@@ -108,11 +114,24 @@ impl Run {
     pub(super) fn take(faults: &Faults, operation: &str, name: Option<&str>) -> Self {
         let seconds = |s: &f64| Duration::try_from_secs_f64(*s).ok();
         Self {
-            slow_start: faults.take(operation, name, |k| if let FaultKind::SlowStart(s) = k { seconds(s) } else { None }),
+            slow_start: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::SlowStart(s) = k { seconds(s) } else { None },
+            ),
             never_ends: faults.take(operation, name, |k| (*k == FaultKind::NeverEnds).then_some(())).is_some(),
-            slow_cancel: faults.take(operation, name, |k| if let FaultKind::SlowCancel(s) = k { seconds(s) } else { None }),
-            fail_with: faults.take(operation, name, |k| if let FaultKind::FailWith(t) = k { Some(t.clone()) } else { None }),
-            kill_after: faults.take(operation, name, |k| if let FaultKind::KillSession(s) = k { seconds(s) } else { None }),
+            slow_cancel: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::SlowCancel(s) = k { seconds(s) } else { None },
+            ),
+            fail_with: faults
+                .take(operation, name, |k| if let FaultKind::FailWith(t) = k { Some(t.clone()) } else { None }),
+            kill_after: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::KillSession(s) = k { seconds(s) } else { None },
+            ),
         }
     }
 }
@@ -127,9 +146,15 @@ mod tests {
         faults.set(serde_json::from_str(
             r#"[{"Kind": "Throttle", "Operation": "DescribeStatement", "Times": 2}, {"Kind": {"FailWith": "x"}, "StatementName": "/0/1"}]"#,
         ).expect("faults"));
-        let throttle = |operation| faults.take(operation, None, |k| (*k == FaultKind::Throttle).then_some(())).is_some();
+        let throttle =
+            |operation| faults.take(operation, None, |k| (*k == FaultKind::Throttle).then_some(())).is_some();
         assert_eq!(
-            [throttle("ExecuteStatement"), throttle("DescribeStatement"), throttle("DescribeStatement"), throttle("DescribeStatement")],
+            [
+                throttle("ExecuteStatement"),
+                throttle("DescribeStatement"),
+                throttle("DescribeStatement"),
+                throttle("DescribeStatement")
+            ],
             [false, true, true, false]
         );
         assert!(Run::take(&faults, "ExecuteStatement", Some("m/e/0/2")).fail_with.is_none());

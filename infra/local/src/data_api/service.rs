@@ -60,7 +60,12 @@ pub struct Service {
 impl Service {
     /// A service without statements.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), statements: Mutex::default(), by_token: Mutex::default(), faults: Faults::default() }
+        Self {
+            config: Arc::new(config),
+            statements: Mutex::default(),
+            by_token: Mutex::default(),
+            faults: Faults::default(),
+        }
     }
 
     /// Answers `RedshiftData.<Operation>`.
@@ -235,7 +240,8 @@ impl Service {
     /// The long poll: until the statement has ended or the time is up.
     async fn wait(&self, statement: &Statement, operation: &str, seconds: Option<u64>) {
         let Some(seconds) = seconds else { return };
-        let cut = |k: &FaultKind| if let FaultKind::CutWait(s) = k { Duration::try_from_secs_f64(*s).ok() } else { None };
+        let cut =
+            |k: &FaultKind| if let FaultKind::CutWait(s) = k { Duration::try_from_secs_f64(*s).ok() } else { None };
         let cut = self.faults.take(operation, statement.request.statement_name.as_deref(), cut);
         ended(statement, cut.unwrap_or(Duration::from_secs(seconds))).await;
     }

@@ -13,6 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{Result, StackError};
 
+/// The signal that asks a program to end.
+pub const TERM: Signal = Signal::SIGTERM;
+
 /// A running program, with its output in a file.
 #[derive(Debug)]
 pub struct Process {

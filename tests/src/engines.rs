@@ -1,0 +1,337 @@
+//! The state machine on two engines with scripted answers: MiniStack, and the stricter interpreter of moto.
+//!
+//! One gateway plays the functions for both. Under MiniStack a function is a small real bootstrap that
+//! asks the gateway; moto calls the gateway itself, since its interpreter calls every service at
+//! `http://localhost:$MOTO_PORT`. Waits and pauses between retries last a second, their order and number
+//! are those of the definition.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path as UrlPath, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use redshift_local::stack::execution::follow;
+use redshift_local::stack::ministack::{MiniStack, take_port};
+use redshift_local::stack::process::Process;
+use redshift_local::stack::{project, sdk_config, tools};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use crate::failed;
+
+type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
+const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a function is to answer.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// This.
+    Give(Value),
+    /// A failure with this `errorType`.
+    Fail(&'static str),
+}
+
+/// One path through the machine.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name: letters, digits and dashes.
+    pub name: String,
+    /// The execution's input.
+    pub input: Value,
+    /// What each function answers, in turn.
+    pub answers: HashMap<&'static str, Vec<Answer>>,
+    /// Whether the topic exists.
+    pub topic: bool,
+}
+
+/// What an engine made of a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Played {
+    /// The states in their order.
+    pub states: Vec<String>,
+    /// The calls of functions: name and payload.
+    pub calls: Vec<(String, Value)>,
+    /// How the execution ended.
+    pub status: String,
+    /// Its error.
+    pub error: Option<String>,
+    /// The cause; a Lambda's as the JSON that it is.
+    pub cause: Value,
+    /// The output.
+    pub output: Value,
+}
+
+#[derive(Debug, Default)]
+struct Scripts(Mutex<HashMap<String, Script>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: HashMap<&'static str, std::vec::IntoIter<Answer>>,
+    calls: Vec<(String, Value)>,
+}
+
+impl Scripts {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Script>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Clone)]
+struct Gateway {
+    scripts: Arc<Scripts>,
+    moto: u16,
+    http: HttpClient<HttpConnector, Body>,
+}
+
+async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<String>, body: Bytes) -> Response {
+    let payload: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = payload.to_string();
+    let function = FUNCTIONS.into_iter().find(|f| function.contains(f)).unwrap_or_default();
+    // Every payload holds the execution's name, in its ARN or in the scripted Id.
+    let answer = gateway.scripts.with(|scripts| {
+        let (_, script) = scripts.iter_mut().find(|(name, _)| text.contains(name.as_str()))?;
+        script.calls.push((function.to_owned(), payload));
+        script.answers.get_mut(function)?.next()
+    });
+    let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
+    match answer {
+        Some(Answer::Give(value)) => (request_id, value.to_string()).into_response(),
+        Some(Answer::Fail(name)) => {
+            let body = json!({"errorType": name, "errorMessage": format!("{name} on purpose")});
+            (request_id, [("X-Amz-Function-Error", "Unhandled")], body.to_string()).into_response()
+        }
+        None => {
+            let body = json!({"errorType": "NoMoreAnswers", "errorMessage": function});
+            (request_id, [("X-Amz-Function-Error", "Unhandled")], body.to_string()).into_response()
+        }
+    }
+}
+
+async fn pass_on(State(gateway): State<Gateway>, mut request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    let Ok(uri) = format!("http://127.0.0.1:{}{path}", gateway.moto).parse() else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    *request.uri_mut() = uri;
+    match gateway.http.request(request).await {
+        Ok(answer) => answer.map(Body::new),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+/// Both engines, ready.
+pub struct Engines {
+    scripts: Arc<Scripts>,
+    ministack: MiniStack,
+    moto: Process,
+    on_ministack: Engine,
+    on_moto: Engine,
+    _dir: TempDir,
+}
+
+#[derive(Debug)]
+struct Engine {
+    sfn: aws_sdk_sfn::Client,
+    /// The machine with a topic, and the one whose topic does not exist.
+    machines: [String; 2],
+}
+
+impl Engines {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// A missing tool, or what the engines say.
+    pub async fn start() -> Any<Self> {
+        let dir = TempDir::new()?;
+        let (gateway_port, moto_port) = (take_port(None).await?, take_port(None).await?);
+        let scripts: Arc<Scripts> = Arc::default();
+        let http = HttpClient::builder(TokioExecutor::new()).build_http();
+        let gateway = Gateway { scripts: scripts.clone(), moto: moto_port, http };
+        let app = Router::new()
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+            .fallback(pass_on)
+            .with_state(gateway);
+        // moto says localhost.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, gateway_port)).await?;
+        tokio::spawn(async { axum::serve(listener, app).await });
+        let gateway = format!("http://localhost:{gateway_port}");
+
+        let moto = start_moto(dir.path(), gateway_port, moto_port).await?;
+        let on_moto = Engine::make(&sdk_config(&format!("http://127.0.0.1:{moto_port}")).await).await?;
+        let ministack = MiniStack::start(take_port(None).await?, "http://127.0.0.1:1", Some(0.0), dir.path()).await?;
+        let config = sdk_config(&ministack.url()).await;
+        make_functions(&config, &gateway, dir.path()).await?;
+        let on_ministack = Engine::make(&config).await?;
+        Ok(Self { scripts, ministack, moto, on_ministack, on_moto, _dir: dir })
+    }
+
+    /// Plays a scenario on both: what MiniStack and what moto made of it.
+    ///
+    /// # Errors
+    /// Where an engine does not come to an end.
+    pub async fn play(&self, scenario: &Scenario) -> Any<(Played, Played)> {
+        let (a, b) = tokio::join!(
+            self.on_ministack.play(&self.scripts, scenario, "ministack"),
+            self.on_moto.play(&self.scripts, scenario, "moto")
+        );
+        Ok((a?, b?))
+    }
+
+    /// Ends both.
+    pub async fn stop(self) {
+        self.ministack.stop().await;
+        self.moto.stop(redshift_local::stack::process::TERM).await;
+    }
+}
+
+async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
+    let mut command = Command::new(tools::python_tool("moto_server")?);
+    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("MOTO_PORT", gateway.to_string());
+    for (name, value) in
+        [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "eu-west-1")]
+    {
+        command.env(name, value);
+    }
+    command.env_remove("AWS_ENDPOINT_URL");
+    let mut process = Process::start("moto", &mut command, dir)?;
+    process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
+    let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
+    let switch = json!({"stepfunctions": {"execute_state_machine": true}}).to_string();
+    let request = Request::post(format!("http://127.0.0.1:{port}/moto-api/config"));
+    let answer = http.request(request.header("content-type", "application/json").body(Body::from(switch))?).await?;
+    if !answer.status().is_success() {
+        return Err(failed(format!("moto does not take its configuration: {}", answer.status())));
+    }
+    Ok(process)
+}
+
+async fn make_functions(config: &SdkConfig, gateway: &str, dir: &Path) -> Any<()> {
+    let zip = dir.join("bootstrap.zip");
+    let bootstrap = project("tests/engines/bootstrap");
+    let mut python = Command::new(tools::python_tool("python")?);
+    let script = "import sys, zipfile\ninfo = zipfile.ZipInfo('bootstrap'); info.external_attr = 0o755 << 16\n\
+                  zipfile.ZipFile(sys.argv[1], 'w').writestr(info, open(sys.argv[2]).read())";
+    let zipped = python.args(["-c", script]).arg(&zip).arg(&bootstrap).status().await?;
+    if !zipped.success() {
+        return Err(failed("cannot zip the scripted function"));
+    }
+    let lambda = aws_sdk_lambda::Client::new(config);
+    for function in FUNCTIONS {
+        let code = FunctionCode::builder().zip_file(Blob::new(std::fs::read(&zip)?)).build();
+        let create =
+            lambda.create_function().function_name(function).runtime(Runtime::Providedal2023).handler("bootstrap");
+        let environment = Environment::builder().variables("GATEWAY", gateway).build();
+        create.role(ROLE).code(code).environment(environment).timeout(30).send().await?;
+    }
+    Ok(())
+}
+
+impl Engine {
+    async fn make(config: &SdkConfig) -> Any<Self> {
+        let topic =
+            aws_sdk_sns::Client::new(config).create_topic().name("loader").send().await?.topic_arn.unwrap_or_default();
+        let sfn = aws_sdk_sfn::Client::new(config);
+        let mut machines = Vec::new();
+        for (name, topic) in [("loader", topic.clone()), ("loader-without-topic", format!("{topic}-missing"))] {
+            let create = sfn.create_state_machine().name(name).definition(definition(&topic)?).role_arn(ROLE);
+            machines.push(create.send().await?.state_machine_arn);
+        }
+        let machines = machines.try_into().map_err(|_| failed("two machines"))?;
+        Ok(Self { sfn, machines })
+    }
+
+    async fn play(&self, scripts: &Scripts, scenario: &Scenario, engine: &str) -> Any<Played> {
+        let name = format!("{}-on-{engine}", scenario.name);
+        let answers = scenario.answers.iter().map(|(function, answers)| {
+            let own = |answer: &Answer| match answer {
+                Answer::Give(value) => {
+                    Answer::Give(serde_json::from_str(&value.to_string().replace("{name}", &name)).unwrap_or_default())
+                }
+                fail @ Answer::Fail(_) => fail.clone(),
+            };
+            (*function, answers.iter().map(own).collect::<Vec<_>>().into_iter())
+        });
+        let script = Script { answers: answers.collect(), calls: Vec::new() };
+        scripts.with(|all| all.insert(name.clone(), script));
+        let machine = &self.machines[usize::from(!scenario.topic)];
+        let start = self.sfn.start_execution().state_machine_arn(machine).name(&name).input(scenario.input.to_string());
+        let arn = start.send().await?.execution_arn;
+        let ended = follow(&self.sfn, &arn, LIMIT, |_| ()).await?;
+        let script = scripts.with(|all| all.remove(&name)).unwrap_or_default();
+        // What differs by nature: names, ARNs and accounts.
+        let common = |text: &str| {
+            let text =
+                text.replace(&name, "NAME").replace("000000000000", "ACCOUNT").replace("123456789012", "ACCOUNT");
+            text.replace("loader-without-topic", "loader")
+        };
+        let cause = ended.cause.unwrap_or_default();
+        Ok(Played {
+            states: ended.states,
+            calls: script
+                .calls
+                .iter()
+                .map(|(f, p)| (f.clone(), serde_json::from_str(&common(&p.to_string())).unwrap_or_default()))
+                .collect(),
+            status: ended.status.to_string(),
+            error: ended.error,
+            cause: lambda_cause(&common(&cause)),
+            output: if ended.status.as_str() == "SUCCEEDED" { ended.output } else { Value::Null },
+        })
+    }
+}
+
+/// The cause of a failed Lambda is a JSON string; engines add fields of their own.
+fn lambda_cause(text: &str) -> Value {
+    match serde_json::from_str::<Map<String, Value>>(text) {
+        Ok(fields) if fields.contains_key("errorType") => {
+            json!({"errorType": fields["errorType"], "errorMessage": fields["errorMessage"]})
+        }
+        _ => json!(text),
+    }
+}
+
+/// The real definition, with its substitutions filled in and its pauses shortened.
+fn definition(topic: &str) -> Any<String> {
+    let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
+    for (name, value) in [
+        ("ProcRunnerArn", "proc-runner"),
+        ("StatusCheckerArn", "status-checker"),
+        ("OrdersAuditFnArn", "orders-audit-fn"),
+        ("TopicArn", topic),
+        ("Partition", "aws"),
+        ("ConsoleUrl", "https://console/"),
+        ("LoadProcedure", "dev.enriched_orders_sp"),
+        ("AuditProcedure", "dev.audit_orders_sp"),
+    ] {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    let mut machine: Value = serde_json::from_str(&text)?;
+    for state in machine["States"].as_object_mut().into_iter().flat_map(|s| s.values_mut()) {
+        for retry in state["Retry"].as_array_mut().into_iter().flatten() {
+            retry["IntervalSeconds"] = json!(1);
+            retry["BackoffRate"] = json!(1.0);
+        }
+        if state["Retry"].is_null() {
+            state.as_object_mut().map(|s| s.remove("Retry"));
+        }
+    }
+    Ok(machine.to_string())
+}

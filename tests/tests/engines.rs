@@ -1,0 +1,375 @@
+//! Every path of the state machine, on both engines, with scripted answers. Each scenario says how the
+//! execution ends; the engines must agree in the order of states, the payloads, the status, Error and
+//! Cause.
+
+use std::collections::{BTreeSet, HashMap};
+use std::process::ExitCode;
+
+use futures_util::{StreamExt, stream};
+use redshift_local::stack::project;
+use serde_json::{Value, json};
+use shared::{Error, FailureKind};
+use tests::engines::Answer::{self, Fail, Give};
+use tests::engines::{Engines, Played, Scenario};
+use tests::{Outcome, failed, run, tests};
+
+const RUNNER: &str = "proc-runner";
+const CHECKER: &str = "status-checker";
+const AUDIT: &str = "orders-audit-fn";
+/// So many scenarios run at once: more would only wait for the machine's two cores.
+const AT_ONCE: usize = 6;
+
+/// A scenario and its expected end: the error, or nothing for success.
+struct Path {
+    scenario: Scenario,
+    error: Option<&'static str>,
+    /// States that must have been entered, in this order, perhaps with others between them.
+    through: Vec<&'static str>,
+}
+
+/// A statement as the functions report it; `{name}` becomes the execution's name.
+fn statement(status: &str) -> Value {
+    json!({"Id": "{name}", "Status": status, "WaitSeconds": 1, "ElapsedSeconds": 0, "Attempt": 1, "MaxAttempts": 3,
+           "TimeoutSeconds": 60, "Procedure": "dev.p", "StatementName": "m/{name}/0/1"})
+}
+
+fn ended(status: &str, error: &str, retryable: bool) -> Value {
+    let mut statement = statement(status);
+    let fields = statement.as_object_mut().expect("an object");
+    fields.insert("Error".into(), json!(error));
+    fields.insert("Cause".into(), json!("ERROR: \"quoted\" {braces} and\nlines"));
+    fields.insert("Retryable".into(), json!(retryable));
+    fields.insert("RetryAfterSeconds".into(), json!(1));
+    statement
+}
+
+fn finished() -> Answer {
+    Give(statement("FINISHED"))
+}
+
+fn notified() -> Answer {
+    Give(json!({"UnresolvedRuns": 1, "Notified": 1, "Failed": 0}))
+}
+
+fn cancelled() -> Answer {
+    Give(json!({"Cancelled": [], "StillRunning": []}))
+}
+
+fn path(
+    name: impl Into<String>,
+    answers: &[(&'static str, Vec<Answer>)],
+    error: Option<&'static str>,
+    through: &[&'static str],
+) -> Path {
+    let answers: HashMap<_, _> = answers.iter().cloned().collect();
+    let scenario = Scenario { name: name.into(), input: json!({}), answers, topic: true };
+    Path { scenario, error, through: through.to_vec() }
+}
+
+fn with_input(mut path: Path, input: Value) -> Path {
+    path.scenario.input = input;
+    path
+}
+
+/// The default list, going well from the second procedure on.
+fn cured(name: impl Into<String>, first: Vec<Answer>, checks: Vec<Answer>, through: &[&'static str]) -> Path {
+    let mut submits = first;
+    submits.push(finished());
+    path(name, &[(RUNNER, submits), (CHECKER, checks), (AUDIT, vec![notified()])], None, through)
+}
+
+/// The default list, failing at the first procedure.
+fn fails(
+    name: impl Into<String>,
+    submits: Vec<Answer>,
+    mut checks: Vec<Answer>,
+    error: &'static str,
+    through: &[&'static str],
+) -> Path {
+    checks.push(cancelled());
+    path(name, &[(RUNNER, submits), (CHECKER, checks)], Some(error), through)
+}
+
+const OUT: [&str; 3] = ["CancelWhatRuns", "NotifyFailure", "Failed"];
+
+fn statuses() -> Vec<Path> {
+    let give = |s| Give(statement(s));
+    let mut all = vec![
+        cured("at-once", vec![finished()], vec![], &["Submit", "HasEnded", "Advance", "HasMore", "Submit", "Notify"]),
+        cured(
+            "through-every-status",
+            vec![give("SUBMITTED")],
+            vec![give("PICKED"), give("STARTED"), give("STARTED"), finished()],
+            &[
+                "Submit", "HasEnded", "Wait", "Check", "HasEnded", "Wait", "Check", "Wait", "Check", "Wait", "Check",
+                "Advance",
+            ],
+        ),
+        cured(
+            "conflict-then-well",
+            vec![Give(ended("FAILED", "SerializationConflict", true)), finished()],
+            vec![],
+            &["Submit", "HasEnded", "BackOff", "NextAttempt", "Submit", "HasEnded", "Advance"],
+        ),
+        cured(
+            "conflict-seen-by-a-check",
+            vec![give("STARTED"), finished()],
+            vec![Give(ended("ABORTED", "AbortedBySystem", true))],
+            &["Submit", "Wait", "Check", "HasEnded", "BackOff", "NextAttempt", "Submit"],
+        ),
+        fails(
+            "attempts-used-up",
+            vec![
+                Give(ended("FAILED", "Deadlock", true)),
+                Give(ended("FAILED", "Deadlock", true)),
+                Give(ended("FAILED", "Deadlock", true)),
+            ],
+            vec![],
+            "Deadlock",
+            &["BackOff", "NextAttempt", "BackOff", "NextAttempt", "Submit", "StatementFailed", OUT[0], OUT[1], OUT[2]],
+        ),
+        fails(
+            "unknown-status",
+            vec![give("HIBERNATING")],
+            vec![],
+            "UnknownStatus",
+            &["HasEnded", "RefuseStatus", OUT[0], OUT[2]],
+        ),
+        fails(
+            "unknown-status-at-a-check",
+            vec![give("STARTED")],
+            vec![give("ALL")],
+            "UnknownStatus",
+            &["Check", "RefuseStatus"],
+        ),
+        fails(
+            "no-status-at-all",
+            vec![Give(json!({"Id": "{name}", "Procedure": "dev.p"}))],
+            vec![],
+            "UnknownStatus",
+            &["RefuseStatus"],
+        ),
+        fails(
+            "past-its-time",
+            vec![give("STARTED")],
+            vec![give("STARTED"), Give(ended("ABORTED", "StatementTimedOut", false))],
+            "StatementTimedOut",
+            &["Check", "Wait", "Check", "StatementFailed", OUT[1]],
+        ),
+        fails(
+            "cancel-not-confirmed",
+            vec![give("STARTED")],
+            vec![Give(ended("STARTED", "CancelNotConfirmed", false))],
+            "CancelNotConfirmed",
+            &["Check", "StatementFailed", OUT[0]],
+        ),
+    ];
+    for kind in FailureKind::ALL.iter().filter(|k| !k.is_retryable()) {
+        let status = if kind.name().contains("Abort") { "ABORTED" } else { "FAILED" };
+        let answer = || Give(ended(status, kind.name(), false));
+        all.push(fails(
+            format!("submit-ends-{}", kind.name()),
+            vec![answer()],
+            vec![],
+            kind.name(),
+            &["StatementFailed", OUT[2]],
+        ));
+    }
+    all
+}
+
+fn errors() -> Vec<Path> {
+    let mut all = Vec::new();
+    for name in Error::NAMES {
+        let started = || Give(statement("STARTED"));
+        let retried = |state: &str| repeats(state, name);
+        all.push(if retried("Submit") {
+            cured(format!("submit-fails-once-{name}"), vec![Fail(name), finished()], vec![], &["Submit", "HasEnded"])
+        } else {
+            fails(format!("submit-fails-{name}"), vec![Fail(name)], vec![], name, &["Submit", OUT[0], OUT[1], OUT[2]])
+        });
+        all.push(if retried("Check") {
+            cured(
+                format!("check-fails-once-{name}"),
+                vec![started()],
+                vec![Fail(name), finished()],
+                &["Check", "HasEnded"],
+            )
+        } else {
+            fails(format!("check-fails-{name}"), vec![started()], vec![Fail(name)], name, &["Check", OUT[0], OUT[2]])
+        });
+        let audit = if retried("Notify") { vec![Fail(name), notified()] } else { vec![Fail(name)] };
+        let error = (!retried("Notify")).then_some(*name);
+        let answers = [(RUNNER, vec![finished(), finished()]), (CHECKER, vec![cancelled()]), (AUDIT, audit)];
+        all.push(path(
+            format!("notify-fails-{name}"),
+            &answers,
+            error,
+            if error.is_some() { &["Notify", OUT[0], OUT[2]] } else { &["Notify"] },
+        ));
+    }
+    // The retries of Throttled, used up: one try and 8 more.
+    all.push(fails("throttled-for-ever", vec![Fail("Throttled"); 9], vec![], "Throttled", &["Submit", OUT[0], OUT[2]]));
+    for name in ["Lambda.Unknown", "Sandbox.Timedout", "Lambda.TooManyRequestsException", "Runtime.ExitError"] {
+        let label = name.replace('.', "-");
+        all.push(cured(
+            format!("lambda-loses-a-submit-{label}"),
+            vec![Fail(name), finished()],
+            vec![],
+            &["Submit", "HasEnded"],
+        ));
+    }
+    all
+}
+
+/// Whether a state of the definition repeats an error.
+fn repeats(state: &str, error: &str) -> bool {
+    let text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json")).expect("the definition");
+    let machine: Value = serde_json::from_str(&text).expect("JSON");
+    let retries = machine["States"][state]["Retry"].as_array().cloned().unwrap_or_default();
+    retries.iter().any(|r| r["ErrorEquals"].as_array().is_some_and(|names| names.iter().any(|n| n == error)))
+}
+
+fn inputs() -> Vec<Path> {
+    let well = |name: &str, n: usize| {
+        path(name, &[(RUNNER, vec![finished(); n]), (AUDIT, vec![notified()])], None, &["IsDryRun", "Submit", "Notify"])
+    };
+    let event = json!({"source": "aws.glue", "detail-type": "Glue Job State Change",
+                       "detail": {"jobName": "j", "state": "SUCCEEDED", "Procedures": [], "DryRun": true}});
+    let one = json!({"Procedures": [{"Procedure": "dev.a"}]});
+    let three = json!({"Procedures": [{"Procedure": "dev.a"}, {"Sql": "CALL dev.b(1);", "Database": "x"}, {"Procedure": "dev.c"}]});
+    let mut all = vec![
+        with_input(well("event", 2), event),
+        with_input(well("one-procedure", 1), one),
+        with_input(well("three-procedures", 3), three),
+        with_input(well("dry-run-false", 2), json!({"DryRun": false})),
+    ];
+    for (n, list) in [json!([]), json!("dev.p"), json!({"a": 1}), json!(7)].into_iter().enumerate() {
+        let refused =
+            path(format!("no-list-{n}"), &[], Some("InvalidInput"), &["RefuseProcedures", "NotifyFailure", "Failed"]);
+        all.push(with_input(refused, json!({"Procedures": list})));
+    }
+    let malformed = path(
+        "malformed-item",
+        &[(RUNNER, vec![Fail("InvalidInput")]), (CHECKER, vec![cancelled()])],
+        Some("InvalidInput"),
+        &["Submit", "CancelWhatRuns", "Failed"],
+    );
+    all.push(with_input(malformed, json!({"Procedures": [42]})));
+    let plan = || Give(json!({"DryRun": true, "Statements": [{"Sql": "CALL dev.p();"}]}));
+    all.push(with_input(
+        path("dry-run", &[(RUNNER, vec![plan()])], None, &["IsDryRun", "DryRun"]),
+        json!({"DryRun": true}),
+    ));
+    let failing =
+        path("dry-run-fails", &[(RUNNER, vec![Fail("InvalidInput")])], Some("InvalidInput"), &["DryRun", "Failed"]);
+    all.push(with_input(failing, json!({"DryRun": true})));
+    for (n, value) in [json!("yes"), json!(1)].into_iter().enumerate() {
+        let refused = path(
+            format!("dry-run-neither-{n}"),
+            &[],
+            Some("InvalidInput"),
+            &["RefuseDryRun", "NotifyFailure", "Failed"],
+        );
+        all.push(with_input(refused, json!({"DryRun": value})));
+    }
+    all
+}
+
+fn ways_out() -> Vec<Path> {
+    let submits = || vec![Give(ended("FAILED", "StatementFailed", false))];
+    let cancel_fails = path(
+        "cancel-fails",
+        &[(RUNNER, submits()), (CHECKER, vec![Fail("AccessDenied")])],
+        Some("StatementFailed"),
+        &["StatementFailed", OUT[0], OUT[1], OUT[2]],
+    );
+    let mut nobody_told = fails("topic-missing", submits(), vec![], "StatementFailed", &OUT);
+    nobody_told.scenario.topic = false;
+    vec![cancel_fails, nobody_told]
+}
+
+fn passes_through(states: &[String], through: &[&str]) -> bool {
+    let mut states = states.iter();
+    through.iter().all(|wanted| states.any(|s| s == wanted))
+}
+
+fn check(path: &Path, ministack: &Played, moto: &Played) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut expect = |right: bool, what: String| {
+        if !right {
+            wrong.push(format!("{}: {what}", path.scenario.name));
+        }
+    };
+    let status = if path.error.is_some() { "FAILED" } else { "SUCCEEDED" };
+    for (engine, played) in [("MiniStack", ministack), ("moto", moto)] {
+        expect(
+            played.status == status && played.error.as_deref() == path.error,
+            format!(
+                "{engine} ends {} with {:?} ({}), expected {:?}; states {:?}",
+                played.status, played.error, played.cause, path.error, played.states
+            ),
+        );
+        expect(
+            passes_through(&played.states, &path.through),
+            format!("{engine} goes {:?}, expected {:?}", played.states, path.through),
+        );
+    }
+    expect(ministack.states == moto.states, format!("states differ: {:?} {:?}", ministack.states, moto.states));
+    expect(ministack.calls == moto.calls, format!("payloads differ: {:?} {:?}", ministack.calls, moto.calls));
+    expect(ministack.cause == moto.cause, format!("causes differ: {} {}", ministack.cause, moto.cause));
+    expect(ministack.output == moto.output, format!("outputs differ: {} {}", ministack.output, moto.output));
+    wrong
+}
+
+async fn play_all(engines: &Engines, paths: Vec<Path>) -> Outcome {
+    let playing = stream::iter(paths.into_iter().map(|path| async move {
+        match engines.play(&path.scenario).await {
+            Ok((ministack, moto)) => check(&path, &ministack, &moto),
+            Err(error) => vec![format!("{}: {error}", path.scenario.name)],
+        }
+    }));
+    let wrong: Vec<_> = playing.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.concat();
+    if wrong.is_empty() { Ok(()) } else { Err(failed(wrong.join("\n"))) }
+}
+
+async fn every_status_has_its_way(engines: &Engines) -> Outcome {
+    play_all(engines, statuses()).await
+}
+
+async fn every_error_name_has_its_way(engines: &Engines) -> Outcome {
+    play_all(engines, errors()).await
+}
+
+async fn every_kind_of_input_has_its_way(engines: &Engines) -> Outcome {
+    play_all(engines, inputs()).await
+}
+
+async fn nothing_replaces_the_original_error(engines: &Engines) -> Outcome {
+    play_all(engines, ways_out()).await
+}
+
+/// A path that nobody plays is a path that nobody knows.
+async fn the_scenarios_enter_every_state(_: &Engines) -> Outcome {
+    let text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
+    let machine: Value = serde_json::from_str(&text)?;
+    let all: BTreeSet<_> = machine["States"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let paths = [statuses(), errors(), inputs(), ways_out()];
+    let mut entered: BTreeSet<_> =
+        paths.iter().flatten().flat_map(|p| p.through.iter().map(|s| (*s).to_owned())).collect();
+    // The first states are on every path.
+    entered.extend(["ChooseProcedures", "DefaultProcedures", "GivenProcedures"].map(str::to_owned));
+    assert_eq!(all, entered);
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let tests = tests![
+        every_status_has_its_way,
+        every_kind_of_input_has_its_way,
+        nothing_replaces_the_original_error,
+        every_error_name_has_its_way,
+        the_scenarios_enter_every_state,
+    ];
+    run(tests, async || Engines::start().await.expect("both engines"), async |engines: Engines| engines.stop().await)
+}
