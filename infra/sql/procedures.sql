@@ -39,8 +39,14 @@ $$ LANGUAGE plpgsql;
 -- Harmless to repeat. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons
 -- are NULL-safe: NULL equals NULL and nothing else.
 CREATE OR REPLACE PROCEDURE dev.audit_orders_sp() AS $$
+DECLARE
+    this_audit BIGINT;
 BEGIN
     LOCK dev.orders_audit;
+
+    -- Under the lock, so that a later audit has a higher number than everything that anyone could see
+    -- before it. A clock would not do: rows are dated before they can be seen.
+    SELECT COALESCE(MAX(changed_in), 0) + 1 INTO this_audit FROM dev.orders_audit;
 
     DROP TABLE IF EXISTS audit_orders_sp_mismatches;
     CREATE TEMP TABLE audit_orders_sp_mismatches AS
@@ -108,10 +114,18 @@ BEGIN
         SELECT 1 FROM audit_orders_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
     );
 
-    -- Known: seen again, and open again where it was resolved.
+    -- Known: seen again; NEW again where it was resolved or looks different now.
     UPDATE dev.orders_audit
-    SET status = CASE WHEN orders_audit.status = 'RESOLVED' THEN 'NEW' ELSE orders_audit.status END,
+    SET status = CASE
+            WHEN orders_audit.status <> 'RESOLVED'
+                AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
+            THEN orders_audit.status ELSE 'NEW' END,
+        changed_in = CASE
+            WHEN orders_audit.status <> 'RESOLVED'
+                AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
+            THEN orders_audit.changed_in ELSE this_audit END,
         resolved_at = NULL,
+        closed_by = NULL,
         last_seen_at = GETDATE(),
         differing_columns = m.differing_columns,
         order_ts = m.order_ts
@@ -119,12 +133,56 @@ BEGIN
     WHERE m.mismatch_key = orders_audit.mismatch_key;
 
     INSERT INTO dev.orders_audit (
-        mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at
+        mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status,
+        first_seen_at, last_seen_at, changed_in
     )
-    SELECT m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.order_ts, 'NEW', GETDATE(), GETDATE()
+    SELECT
+        m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.order_ts, 'NEW',
+        GETDATE(), GETDATE(), this_audit
     FROM audit_orders_sp_mismatches m
     WHERE NOT EXISTS (SELECT 1 FROM dev.orders_audit a WHERE a.mismatch_key = m.mismatch_key);
 
     DROP TABLE audit_orders_sp_mismatches;
+END;
+$$ LANGUAGE plpgsql;
+
+-- Brings an audit table that is older than this file up to date: adds the columns that it lacks, and fills
+-- them from what its rows say. Harmless to repeat. Needs run_id, order_id and status to be there.
+CREATE OR REPLACE PROCEDURE dev.migrate_orders_audit_sp() AS $$
+DECLARE
+    wanted RECORD;
+    present BIGINT;
+BEGIN
+    LOCK dev.orders_audit;
+
+    FOR wanted IN
+        SELECT 'mismatch_key' AS name, 'VARCHAR(96)' AS type
+        UNION ALL SELECT 'kind', 'VARCHAR(32)'
+        UNION ALL SELECT 'differing_columns', 'VARCHAR(256)'
+        UNION ALL SELECT 'order_ts', 'TIMESTAMP'
+        UNION ALL SELECT 'first_seen_at', 'TIMESTAMP'
+        UNION ALL SELECT 'last_seen_at', 'TIMESTAMP'
+        UNION ALL SELECT 'changed_in', 'BIGINT'
+        UNION ALL SELECT 'notified_at', 'TIMESTAMP'
+        UNION ALL SELECT 'notified_by', 'VARCHAR(512)'
+        UNION ALL SELECT 'silenced_until', 'TIMESTAMP'
+        UNION ALL SELECT 'resolved_at', 'TIMESTAMP'
+        UNION ALL SELECT 'closed_by', 'VARCHAR(512)'
+    LOOP
+        SELECT COUNT(*) INTO present FROM information_schema.columns
+        WHERE table_schema = 'dev' AND table_name = 'orders_audit' AND column_name = wanted.name;
+        IF present = 0 THEN
+            EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || wanted.name || ' ' || wanted.type;
+        END IF;
+    END LOOP;
+
+    EXECUTE 'UPDATE dev.orders_audit SET
+        kind = COALESCE(kind, ''UNKNOWN''),
+        mismatch_key = COALESCE(mismatch_key, COALESCE(kind, ''UNKNOWN'') || '':''
+            || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), '''')),
+        first_seen_at = COALESCE(first_seen_at, GETDATE()),
+        last_seen_at = COALESCE(last_seen_at, GETDATE()),
+        changed_in = COALESCE(changed_in, 0)
+        WHERE mismatch_key IS NULL OR kind IS NULL OR first_seen_at IS NULL OR last_seen_at IS NULL OR changed_in IS NULL';
 END;
 $$ LANGUAGE plpgsql;

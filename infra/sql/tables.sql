@@ -42,17 +42,22 @@ CREATE TABLE IF NOT EXISTS dev.orders_final (
     order_ts TIMESTAMP
 );
 
--- One row a mismatch. run_id and order_id are NULL where the row in S3 has none; mismatch_key is made of
--- kind, run_id and order_id, and never NULL in what the audit records.
+-- One row a mismatch; README.md says how its life goes. run_id and order_id are NULL where the row in S3
+-- has none; mismatch_key is made of kind, run_id and order_id, and never NULL in what the audit records.
 CREATE TABLE IF NOT EXISTS dev.orders_audit (
     mismatch_key VARCHAR(96),
     run_id BIGINT,
     order_id BIGINT,
-    kind VARCHAR(32) NOT NULL,
+    kind VARCHAR(32),
     differing_columns VARCHAR(256),
     order_ts TIMESTAMP,
-    status VARCHAR(16) NOT NULL,
-    first_seen_at TIMESTAMP NOT NULL,
-    last_seen_at TIMESTAMP NOT NULL,
-    resolved_at TIMESTAMP
+    status VARCHAR(16),
+    first_seen_at TIMESTAMP,
+    last_seen_at TIMESTAMP,
+    changed_in BIGINT,
+    notified_at TIMESTAMP,
+    notified_by VARCHAR(512),
+    silenced_until TIMESTAMP,
+    resolved_at TIMESTAMP,
+    closed_by VARCHAR(512)
 );

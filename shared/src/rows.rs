@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::types::Field;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::error::{Error, Result, cut};
+use crate::failure::FailureKind;
 use crate::polling;
 use crate::statement::{self, StatementId, Status};
 use crate::target::Target;
@@ -14,42 +15,70 @@ use crate::target::Target;
 /// What the engine's text is cut to in an error of [`query`].
 const MAX_ENGINE_CHARS: usize = 2_000;
 
-/// Runs a query under a statement name and waits for its end, at most until `deadline`; past it the
-/// query is cancelled.
+/// Tries of a query that fails in a way that a new try can cure.
+const TRIES: u32 = 3;
+
+/// SQL of ours on the audit table: harmless to repeat, so it needs no token.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// The text.
+    pub sql: &'a str,
+    /// Named parameters.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// The statement's name.
+    pub name: &'a str,
+}
+
+/// Runs a query and waits for its end, at most until `deadline`; past it the query is cancelled. A
+/// conflict with another transaction, or a lost session, is tried again.
 ///
 /// # Errors
 /// `AuditQueryFailed` with the engine's text where it fails, is aborted or takes too long; else as for
 /// every call.
-pub async fn query(
+pub async fn run(client: &Client, target: &Target, query: Query<'_>, deadline: SystemTime) -> Result<StatementId> {
+    let mut tries = 1;
+    loop {
+        let (id, status) = once(client, target, query, deadline).await?;
+        if status == Status::Finished {
+            return Ok(id);
+        }
+        let text = statement::describe(client, &id, None).await?.error.unwrap_or_else(|| "no reason given".to_owned());
+        if tries < TRIES && FailureKind::classify(status, &text).is_retryable() {
+            warn!(statement_id = %id, "trying again: {text}");
+            tries += 1;
+            continue;
+        }
+        return Err(Error::AuditQueryFailed(format!(
+            "{} (statement {id}) is {status}: {}",
+            query.name,
+            cut(&text, MAX_ENGINE_CHARS)
+        )));
+    }
+}
+
+async fn once(
     client: &Client,
     target: &Target,
-    sql: &str,
-    name: &str,
+    query: Query<'_>,
     deadline: SystemTime,
-) -> Result<StatementId> {
+) -> Result<(StatementId, Status)> {
     let left = || deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    let submitted = statement::submit_sql(client, target, sql, name, polling::long_poll(left())).await?;
+    let submitted = statement::submit_query(client, target, query, polling::long_poll(left())).await?;
     let id = submitted.id;
-    info!(statement_id = %id, statement_name = name, "submitted the query");
+    info!(statement_id = %id, statement_name = query.name, "submitted");
     let mut status = submitted.status;
     while !status.has_ended() {
         let Some(wait) = polling::long_poll(left()) else {
             statement::cancel(client, &id).await?;
             return Err(Error::AuditQueryFailed(format!(
-                "the query on the audit table (statement {id}) was still {status} shortly before the function's \
-                 deadline and was cancelled; give the function more time, or the table a sort key"
+                "{} (statement {id}) was still {status} shortly before the function's deadline and was cancelled; \
+                 give the function more time, or the audit table a sort key",
+                query.name
             )));
         };
         status = statement::describe(client, &id, Some(wait)).await?.status;
     }
-    if status == Status::Finished {
-        return Ok(id);
-    }
-    let text = statement::describe(client, &id, None).await?.error.unwrap_or_else(|| "no reason given".to_owned());
-    Err(Error::AuditQueryFailed(format!(
-        "the query on the audit table (statement {id}) is {status}: {}",
-        cut(&text, MAX_ENGINE_CHARS)
-    )))
+    Ok((id, status))
 }
 
 /// Reads the result of one statement.

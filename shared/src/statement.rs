@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::operation::describe_statement::{DescribeStatementError, DescribeStatementOutput};
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
-use aws_sdk_redshiftdata::types::StatusString;
+use aws_sdk_redshiftdata::types::{SqlParameter, StatusString};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::attempt::LogicalAttempt;
 use crate::call::{ProcedureCall, QualifiedName};
 use crate::error::{Error, Result};
+use crate::rows::Query;
 use crate::target::Target;
 
 /// The Id that the Data API gave a statement: a UUID.
@@ -169,16 +170,18 @@ pub async fn submit(
     send(request, &format!("submit {call}")).await
 }
 
-/// Submits a query of ours: SQL that only reads, so a repeated one does no harm and needs no token.
-pub(crate) async fn submit_sql(
+/// Submits a query, and waits up to `wait` for its end.
+pub(crate) async fn submit_query(
     client: &Client,
     target: &Target,
-    sql: &str,
-    name: &str,
+    query: Query<'_>,
     wait: Option<Duration>,
 ) -> Result<Submitted> {
-    let request = target.apply(client.execute_statement());
-    send(request.sql(sql).statement_name(name).set_wait_time_seconds(seconds(wait)), &format!("submit {name}")).await
+    let bind = |(name, value): &(&str, &str)| SqlParameter::builder().name(*name).value(*value).build().ok();
+    let parameters: Vec<_> = query.parameters.iter().filter_map(bind).collect();
+    let request = target.apply(client.execute_statement()).sql(query.sql).statement_name(query.name);
+    let request = request.set_parameters((!parameters.is_empty()).then_some(parameters));
+    send(request.set_wait_time_seconds(seconds(wait)), &format!("submit {}", query.name)).await
 }
 
 async fn send(request: ExecuteStatementFluentBuilder, doing: &str) -> Result<Submitted> {

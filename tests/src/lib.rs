@@ -4,6 +4,8 @@
 pub mod chaos;
 pub mod cost;
 pub mod engines;
+pub mod host;
+pub mod sink;
 
 use std::pin::Pin;
 use std::process::ExitCode;

@@ -160,6 +160,54 @@ async fn a_mended_mismatch_is_resolved_and_a_returning_one_is_new(database: &Dat
     Ok(())
 }
 
+async fn a_mismatch_that_looks_different_is_new_again(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run(AUDIT).await?;
+    warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED'").await?;
+    warehouse.run(AUDIT).await?;
+    let again = "SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NEW' AND changed_in = 2";
+    assert_eq!(warehouse.number(again).await?, 0, "nothing has changed");
+    warehouse.run("UPDATE dev.orders_final SET product_qty = 77 WHERE order_id = 1007").await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(warehouse.number(again).await?, 1);
+    assert_eq!(audit(&warehouse).await?[2], "(44,1007,DIFFERENT,\"product_price product_qty\",NEW)");
+    Ok(())
+}
+
+async fn an_older_audit_table_is_brought_up_to_date(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    for original in [
+        "run_id BIGINT, order_id BIGINT, status VARCHAR(16)",
+        "mismatch_key VARCHAR(96), run_id BIGINT, order_id BIGINT, kind VARCHAR(32) NOT NULL, differing_columns VARCHAR(256), \
+         order_ts TIMESTAMP, status VARCHAR(16) NOT NULL, first_seen_at TIMESTAMP NOT NULL, last_seen_at TIMESTAMP NOT NULL, \
+         resolved_at TIMESTAMP",
+    ] {
+        warehouse.reset().await?;
+        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
+        let kind = if original.contains("kind") { ", kind, first_seen_at, last_seen_at" } else { "" };
+        let values = if kind.is_empty() { "" } else { ", 'MISSING_IN_REDSHIFT', '2026-01-01', '2026-01-02'" };
+        warehouse.run(&format!("INSERT INTO dev.orders_audit (run_id, order_id, status{kind}) VALUES (42, 1004, 'NEW'{values}), (7, 7, 'RESOLVED'{values})")).await?;
+        for _ in 0..2 {
+            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
+        }
+        assert_eq!(
+            warehouse
+                .number(
+                    "SELECT COUNT(*) FROM dev.orders_audit WHERE mismatch_key IS NOT NULL AND changed_in IS NOT NULL"
+                )
+                .await?,
+            2
+        );
+        warehouse.run(LOAD).await?;
+        warehouse.run(AUDIT).await?;
+        assert_eq!(warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{original}");
+        let known = "SELECT COUNT(*) FROM dev.orders_audit WHERE order_id = 1004 AND status <> 'RESOLVED'";
+        assert_eq!(warehouse.number(known).await?, 1, "the old row lives on, or gives way: {original}");
+    }
+    Ok(())
+}
+
 async fn rows_without_keys_and_duplicates_are_mismatches(database: &Database) -> Outcome {
     let warehouse = database.warehouse().await?;
     warehouse.run(LOAD).await?;
@@ -198,7 +246,7 @@ async fn two_loads_at_once_load_once(database: &Database) -> Outcome {
 async fn the_lock_is_the_first_statement_of_each_procedure(_: &Database) -> Outcome {
     let sql = std::fs::read_to_string(redshift_local::stack::project("infra/sql/procedures.sql"))?;
     let bodies: Vec<_> = sql.split("\nBEGIN\n").skip(1).collect();
-    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies.len(), 3);
     for body in bodies {
         assert!(body.trim_start().starts_with("LOCK dev."), "{}", &body[..60]);
     }
@@ -217,6 +265,8 @@ fn main() -> ExitCode {
         every_column_is_compared_and_null_is_a_value,
         auditing_twice_is_auditing_once,
         a_mended_mismatch_is_resolved_and_a_returning_one_is_new,
+        a_mismatch_that_looks_different_is_new_again,
+        an_older_audit_table_is_brought_up_to_date,
         rows_without_keys_and_duplicates_are_mismatches,
         a_failing_load_leaves_nothing_half_done,
         two_loads_at_once_load_once,

@@ -1,56 +1,34 @@
 #![doc = include_str!("../README.md")]
 
+pub mod config;
 pub mod message;
 pub mod publish;
 pub mod runs;
+
+pub use config::Config;
 
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
-use shared::call::QualifiedName;
-use shared::{Error, Result, Target, TargetFields};
+use shared::error::cut;
+use shared::{Error, Result};
 use tracing::{Instrument, info, info_span};
 
+use message::{Composer, Digest, Notification};
 use publish::Publisher;
-use runs::UnresolvedRuns;
+use runs::{AuditTable, Mark, Run, Runs};
 
-/// Time kept free before the Lambda deadline, to report what was done.
-const MARGIN: Duration = Duration::from_secs(5);
+/// Time kept free before the Lambda deadline: for the mark of what was sent, and the report.
+const MARGIN: Duration = Duration::from_secs(15);
+/// Runs that are sent before they are marked: what a kill may send twice. Each mark is a transaction in
+/// the warehouse's commit queue, so it is not one a message.
+const CHUNK: usize = 500;
+/// What the list of runs in an error is cut to.
+const MAX_LIST_CHARS: usize = 4_000;
 
-/// The function's environment.
-#[derive(Debug)]
-pub struct Config {
-    target: Target,
-    table: QualifiedName,
-    topic_arn: String,
-}
-
-impl Config {
-    /// Reads the variables of the target, `AUDIT_TABLE` (`dev.orders_audit` where absent) and
-    /// `TOPIC_ARN`.
-    ///
-    /// # Errors
-    /// `InvalidConfiguration` naming the variable.
-    pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let wrong = |e: Error| Error::InvalidConfiguration(format!("environment: {e}"));
-        let table = var("AUDIT_TABLE").unwrap_or_else(|| "dev.orders_audit".to_owned());
-        let topic_arn = var("TOPIC_ARN").unwrap_or_default();
-        if !topic_arn.starts_with("arn:") {
-            return Err(Error::InvalidConfiguration(format!(
-                "environment variable TOPIC_ARN is {topic_arn:?}; it has to be the ARN of an SNS topic"
-            )));
-        }
-        Ok(Self {
-            table: QualifiedName::parse(&table, "AUDIT_TABLE").map_err(wrong)?,
-            target: TargetFields::from_env(&var).try_into().map_err(wrong)?,
-            topic_arn,
-        })
-    }
-}
-
-/// Notifies about every unresolved run.
+/// Notifies about every run that is due.
 ///
 /// # Errors
 /// `AuditQueryFailed`, `TopicNotFound`, `NotificationsIncomplete` (naming the runs that were not sent),
@@ -63,27 +41,141 @@ pub async fn handle(
     context: &Context,
 ) -> Result<Value> {
     let execution = payload.get("ExecutionId").and_then(Value::as_str).unwrap_or(&context.request_id);
-    let deadline = context.deadline().checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
-    notify(warehouse, topic, config, execution, deadline).instrument(info_span!("notify", execution)).await
+    let end = context.deadline();
+    let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
+    let prefix = format!("{}notify/", execution_prefix(execution));
+    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, deadline: end };
+    let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, execution, deadline };
+    let composer = Composer { audit: &config.audit, words: &config.words, execution };
+    let job = Job { table, publisher, composer, report: Report::default() };
+    // Boxed: the future of all this nested in the runtime's is too deep a type for the compiler.
+    Box::pin(job.run().instrument(info_span!("notify", execution))).await
 }
 
-async fn notify(
-    warehouse: &aws_sdk_redshiftdata::Client,
-    topic: &aws_sdk_sns::Client,
-    config: &Config,
-    execution: &str,
-    deadline: SystemTime,
-) -> Result<Value> {
-    let name = format!("{}notify/1", execution_prefix(execution));
-    let mut publisher = Publisher::new(topic, &config.topic_arn, deadline);
-    let id = shared::rows::query(warehouse, &config.target, &runs::sql(&config.table), &name, deadline).await?;
-    let mut runs = UnresolvedRuns::of(warehouse, &id);
-    while let Some(run) = runs.next().await? {
-        publisher.add(&message::compose(&run, &config.table)).await?;
+/// One invocation's work.
+struct Job<'a> {
+    table: AuditTable<'a>,
+    publisher: Publisher<'a>,
+    composer: Composer<'a>,
+    report: Report,
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    unresolved: usize,
+    due: usize,
+    notified: usize,
+    resolved: usize,
+    failed: Vec<(String, String)>,
+}
+
+impl Job<'_> {
+    async fn run(mut self) -> Result<Value> {
+        let config = self.table.config;
+        let sql = runs::unresolved_sql(&config.audit, config.remind_after_hours);
+        self.mismatches(&sql).await?;
+        if config.notify_resolved && self.report.failed.is_empty() {
+            self.resolved(&runs::resolved_sql(&config.audit)).await?;
+        }
+        info!(unresolved_runs = self.report.unresolved, notified = self.report.notified, "notified");
+        self.report.into_answer()
     }
-    let report = publisher.finish().await?;
-    info!(unresolved_runs = report.seen, notified = report.notified, "notified");
-    report.into_result().map(|r| json!({"UnresolvedRuns": r.seen, "Notified": r.notified, "Failed": 0}))
+
+    async fn mismatches(&mut self, sql: &str) -> Result<()> {
+        let limit = self.table.config.max_notifications;
+        let id = self.table.query(sql, "runs").await?;
+        let mut runs = Runs::of(self.table.client, &id);
+        let mut due: Vec<Run> = Vec::new();
+        let mut digest = Digest::default();
+        while let Some(run) = runs.next().await? {
+            self.report.unresolved += 1;
+            if !run.due {
+                continue;
+            }
+            self.report.due += 1;
+            if limit > 0 {
+                digest.add(&run);
+            }
+            // With a limit nothing is sent before it is known whether there are too many: at most
+            // `limit` whole runs are held, and of a digest's only what its mark needs.
+            due.push(if limit > 0 && due.len() >= limit { Run { mismatches: Vec::new(), ..run } } else { run });
+            if limit == 0 && due.len() == CHUNK {
+                self.send(&due, Mark::Notified).await?;
+                due.clear();
+            }
+        }
+        if limit > 0 && due.len() > limit {
+            return self.send_digest(&digest, &due).await;
+        }
+        for chunk in due.chunks(CHUNK) {
+            self.send(chunk, Mark::Notified).await?;
+        }
+        Ok(())
+    }
+
+    async fn resolved(&mut self, sql: &str) -> Result<()> {
+        let id = self.table.query(sql, "resolved").await?;
+        let mut runs = Runs::of(self.table.client, &id);
+        let mut chunk = Vec::new();
+        while let Some(run) = runs.next().await? {
+            chunk.push(run);
+            if chunk.len() == CHUNK {
+                self.send(&chunk, Mark::Closed).await?;
+                chunk.clear();
+            }
+        }
+        self.send(&chunk, Mark::Closed).await
+    }
+
+    /// Publishes, then marks what went out: killed in between, the chunk is sent again, and nothing is
+    /// ever lost.
+    async fn send(&mut self, runs: &[Run], mark: Mark) -> Result<()> {
+        let compose = |run| match mark {
+            Mark::Notified => self.composer.mismatch(run),
+            Mark::Closed => self.composer.resolved(run),
+        };
+        let notifications: Vec<Notification> = runs.iter().map(compose).collect();
+        let outcome = self.publisher.send(&notifications).await?;
+        let name = |place: usize| notifications[place].run_id.clone();
+        self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
+        let sent: Vec<Run> = outcome.sent.into_iter().map(|place| runs[place].clone()).collect();
+        self.table.mark(mark, &sent).await?;
+        match mark {
+            Mark::Notified => self.report.notified += sent.len(),
+            Mark::Closed => self.report.resolved += sent.len(),
+        }
+        Ok(())
+    }
+
+    async fn send_digest(&mut self, digest: &Digest, due: &[Run]) -> Result<()> {
+        let outcome = self.publisher.send(&[self.composer.digest(digest)]).await?;
+        if let Some((_, why)) = outcome.failed.into_iter().next() {
+            self.report.failed.push(("DIGEST".to_owned(), why));
+            return Ok(());
+        }
+        for chunk in due.chunks(CHUNK) {
+            self.table.mark(Mark::Notified, chunk).await?;
+        }
+        self.report.notified = 1;
+        Ok(())
+    }
+}
+
+impl Report {
+    fn into_answer(self) -> Result<Value> {
+        if let Some((_, why)) = self.failed.first() {
+            let runs: Vec<_> = self.failed.iter().map(|(run, _)| run.as_str()).collect();
+            return Err(Error::NotificationsIncomplete(format!(
+                "sent {} of {} notifications; not sent for the run ids {} ({why})",
+                self.notified,
+                self.due,
+                cut(&runs.join(", "), MAX_LIST_CHARS)
+            )));
+        }
+        Ok(json!({
+            "UnresolvedRuns": self.unresolved, "Notified": self.notified, "Resolved": self.resolved, "Failed": 0,
+        }))
+    }
 }
 
 #[cfg(test)]

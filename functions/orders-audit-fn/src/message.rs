@@ -1,53 +1,195 @@
-//! The words of a notification: what a person needs to act.
+//! The words of a notification, for people and for machines.
 
 use std::fmt::Write as _;
 
-use shared::call::QualifiedName;
+use serde::Serialize;
+use serde_json::json;
 
-use crate::runs::{Mismatches, UnresolvedRun};
+use crate::config::{Audit, Words};
+use crate::runs::{Mismatches, Run};
 
-/// The subject of every notification. SNS takes fewer than 100 characters without line breaks.
-pub const SUBJECT: &str = "S3 Staging vs Redshift mismatch";
+/// How many runs a digest names.
+const WORST: usize = 10;
 
 /// One notification, ready to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The run it is about, as text.
+    /// The run it is about, as text; a digest's is `DIGEST`.
     pub run_id: String,
+    /// The subject.
+    pub subject: String,
     /// What a person reads.
     pub text: String,
+    /// What a machine reads: `notification.schema.json` says how.
+    pub payload: String,
     /// Rows that do not match.
     pub mismatches: i64,
     /// The kinds of mismatch.
     pub kinds: Vec<String>,
+    /// How bad it is.
+    pub severity: Severity,
 }
 
-/// Puts a run into words.
-pub fn compose(run: &UnresolvedRun, table: &QualifiedName) -> Notification {
-    let run_id = run.run_id.as_str();
-    let condition = run.run_id.condition();
-    let total = run.mismatches.iter().map(|m| m.rows).sum();
-    let mut text = format!("Mismatch between S3 staging and Redshift for the run id {run_id}\n\n");
-    for mismatches in &run.mismatches {
-        let Mismatches { kind, rows, .. } = mismatches;
-        let _ = writeln!(text, "{rows} {} {}", if *rows == 1 { "row" } else { "rows" }, meaning(kind));
+/// How bad it is, for filter policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It is good: a run has become clean.
+    Info,
+    /// Values differ, or Redshift has rows that S3 has not.
+    Warning,
+    /// Rows are missing in Redshift, or are there more than once.
+    Error,
+}
+
+impl Severity {
+    /// The word in the attribute and the payload.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
     }
-    let first = run.mismatches.iter().filter_map(|m| m.first.as_deref()).min();
-    let last = run.mismatches.iter().filter_map(|m| m.last.as_deref()).max();
-    if let (Some(first), Some(last)) = (first, last) {
-        let _ = writeln!(text, "order_ts from {first} to {last}");
+
+    fn of(run: &Run) -> Self {
+        let bad = |m: &Mismatches| matches!(m.kind.as_str(), "MISSING_IN_REDSHIFT" | "DUPLICATE_IN_REDSHIFT");
+        if run.mismatches.iter().any(bad) { Self::Error } else { Self::Warning }
     }
-    let _ = write!(
-        text,
-        "\nTo look:    SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED' ORDER BY order_id;\n\
-         To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
-         To resolve: UPDATE {table} SET status = 'RESOLVED' WHERE {condition} AND status <> 'RESOLVED';\n"
-    );
-    Notification {
-        run_id: run_id.to_owned(),
-        text,
-        mismatches: total,
-        kinds: run.mismatches.iter().map(|m| m.kind.clone()).collect(),
+}
+
+/// What goes into every message.
+#[derive(Debug, Clone, Copy)]
+pub struct Composer<'a> {
+    /// The audit.
+    pub audit: &'a Audit,
+    /// Its words.
+    pub words: &'a Words,
+    /// The execution that notifies.
+    pub execution: &'a str,
+}
+
+impl Composer<'_> {
+    /// Puts an unresolved run into words.
+    pub fn mismatch(&self, run: &Run) -> Notification {
+        let Audit { table, key, time } = self.audit;
+        let condition = run.id.condition(key);
+        let mut text = format!("{}\n\n", self.title(run));
+        for Mismatches { kind, rows, .. } in &run.mismatches {
+            let _ = writeln!(text, "{rows} {} {}", if *rows == 1 { "row" } else { "rows" }, meaning(kind));
+        }
+        let first = run.mismatches.iter().filter_map(|m| m.first.as_deref()).min();
+        let last = run.mismatches.iter().filter_map(|m| m.last.as_deref()).max();
+        if let (Some(first), Some(last)) = (first, last) {
+            let _ = writeln!(text, "{time} from {first} to {last}");
+        }
+        let _ = write!(
+            text,
+            "\nTo look:    SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED';\n\
+             To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
+             To resolve: UPDATE {table} SET status = 'RESOLVED', resolved_at = GETDATE() WHERE {condition} AND status <> 'RESOLVED';\n\
+             To silence: UPDATE {table} SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE {condition};\n"
+        );
+        self.notification("mismatch", run, self.words.subject.clone(), text, Severity::of(run))
+    }
+
+    /// Says that a run has become clean.
+    pub fn resolved(&self, run: &Run) -> Notification {
+        let text = format!(
+            "Resolved: {}\n\nAll {} of its mismatches are gone, or were resolved by hand.\n",
+            self.title(run),
+            run.rows()
+        );
+        self.notification("resolved", run, format!("Resolved: {}", self.words.subject), text, Severity::Info)
+    }
+
+    /// One message in place of many.
+    pub fn digest(&self, digest: &Digest) -> Notification {
+        let Audit { table, key, .. } = self.audit;
+        let mut text = format!(
+            "{} runs do not match, {} rows in all. This one message takes the place of {}.\n\nThe worst:\n",
+            digest.runs, digest.rows, digest.runs
+        );
+        for (id, rows) in &digest.worst {
+            let _ = writeln!(text, "  {id}: {rows} rows");
+        }
+        let _ = write!(
+            text,
+            "\nTo look: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n"
+        );
+        let subject = format!("{} runs: {}", digest.runs, self.words.subject);
+        let subject: String = subject.chars().take(99).collect();
+        let worst: Vec<_> = digest.worst.iter().map(|(id, rows)| json!({"run_id": id, "mismatches": rows})).collect();
+        let payload = json!({
+            "version": 1, "type": "digest", "subject": subject, "text": text, "table": table.to_string(),
+            "execution": self.execution, "severity": digest.severity, "runs": digest.runs,
+            "mismatches": digest.rows, "worst": worst,
+        });
+        Notification {
+            run_id: "DIGEST".to_owned(),
+            payload: payload.to_string(),
+            subject,
+            text,
+            mismatches: digest.rows,
+            kinds: vec!["DIGEST".to_owned()],
+            severity: digest.severity,
+        }
+    }
+
+    fn title(&self, run: &Run) -> String {
+        self.words.title.replace("{key}", run.id.as_str())
+    }
+
+    fn notification(&self, kind: &str, run: &Run, subject: String, text: String, severity: Severity) -> Notification {
+        let kinds = run
+            .mismatches
+            .iter()
+            .map(|m| json!({"kind": m.kind, "mismatches": m.rows, "first_at": m.first, "last_at": m.last}));
+        let payload = json!({
+            "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
+            "execution": self.execution, "severity": severity, "run_id": run.id.as_str(),
+            "mismatches": run.rows(), "kinds": kinds.collect::<Vec<_>>(),
+        });
+        Notification {
+            run_id: run.id.as_str().to_owned(),
+            payload: payload.to_string(),
+            subject,
+            text,
+            mismatches: run.rows(),
+            kinds: run.mismatches.iter().map(|m| m.kind.clone()).collect(),
+            severity,
+        }
+    }
+}
+
+/// What a digest counts.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    /// Runs.
+    pub runs: usize,
+    /// Rows of all of them.
+    pub rows: i64,
+    /// The runs with the most rows.
+    pub worst: Vec<(String, i64)>,
+    /// The worst severity.
+    pub severity: Severity,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { runs: 0, rows: 0, worst: Vec::new(), severity: Severity::Info }
+    }
+}
+
+impl Digest {
+    /// Counts a run.
+    pub fn add(&mut self, run: &Run) {
+        self.runs += 1;
+        self.rows += run.rows();
+        self.severity = self.severity.max(Severity::of(run));
+        self.worst.push((run.id.as_str().to_owned(), run.rows()));
+        self.worst.sort_by_key(|(_, rows)| -rows);
+        self.worst.truncate(WORST);
     }
 }
 
@@ -59,50 +201,5 @@ fn meaning(kind: &str) -> String {
         "DIFFERENT" => "in both, with different values (DIFFERENT)".to_owned(),
         "DUPLICATE_IN_REDSHIFT" => "more than once in Redshift (DUPLICATE_IN_REDSHIFT)".to_owned(),
         other => other.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runs::RunId;
-
-    fn mismatches(kind: &str, rows: i64, span: Option<(&str, &str)>) -> Mismatches {
-        let own = str::to_owned;
-        Mismatches { kind: own(kind), rows, first: span.map(|s| own(s.0)), last: span.map(|s| own(s.1)) }
-    }
-
-    #[test]
-    fn a_notification_says_what_a_person_needs() {
-        let run = UnresolvedRun {
-            run_id: RunId::from(Some("42")),
-            mismatches: vec![
-                mismatches("DIFFERENT", 2, Some(("2026-01-02 00:00:00", "2026-01-03 00:00:00"))),
-                mismatches("MISSING_IN_REDSHIFT", 1, Some(("2026-01-01 00:00:00", "2026-01-01 00:00:00"))),
-            ],
-        };
-        let table = QualifiedName::parse("dev.orders_audit", "table").expect("valid");
-        let notification = compose(&run, &table);
-        assert_eq!(
-            notification.text,
-            "Mismatch between S3 staging and Redshift for the run id 42\n\n\
-             2 rows in both, with different values (DIFFERENT)\n\
-             1 row in S3 staging but not in Redshift (MISSING_IN_REDSHIFT)\n\
-             order_ts from 2026-01-01 00:00:00 to 2026-01-03 00:00:00\n\n\
-             To look:    SELECT * FROM dev.orders_audit WHERE run_id = 42 AND status <> 'RESOLVED' ORDER BY order_id;\n\
-             To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
-             To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 42 AND status <> 'RESOLVED';\n"
-        );
-        assert_eq!((notification.mismatches, notification.kinds.len()), (3, 2));
-    }
-
-    #[test]
-    fn a_run_without_an_id_is_named_too() {
-        let run = UnresolvedRun { run_id: RunId::from(None), mismatches: vec![mismatches("DIFFERENT", 1, None)] };
-        let table = QualifiedName::parse("dev.orders_audit", "table").expect("valid");
-        let notification = compose(&run, &table);
-        assert_eq!(notification.run_id, "NULL");
-        assert!(notification.text.starts_with("Mismatch between S3 staging and Redshift for the run id NULL\n"));
-        assert!(notification.text.contains("WHERE run_id IS NULL"));
     }
 }

@@ -1,89 +1,105 @@
-//! Sends notifications in batches, goes on after a failure, and counts.
+//! Sends notifications in batches, several at once, goes on after a failure, and counts.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sns::Client;
-use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use shared::error::cut;
+use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBatchRequestEntry};
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use shared::{Error, Result};
 use tracing::warn;
 
-use crate::message::{Notification, SUBJECT};
+use crate::message::Notification;
 
 /// SNS's limit for the entries of a batch. [API model]
 const MAX_ENTRIES: usize = 10;
+/// SNS takes 256 KB for a whole batch, attributes included; some of it is kept for what is counted
+/// differently. [API model]
+const MAX_BATCH_BYTES: usize = 240 * 1024;
+/// Calls at once.
+const AT_ONCE: usize = 8;
 /// Tries for the entries of a batch that the service could not take.
 const TRIES: u32 = 4;
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
-/// What the list of runs in an error is cut to.
-const MAX_LIST_CHARS: usize = 4_000;
 
 /// Publishes to one topic.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Publisher<'a> {
-    client: &'a Client,
-    topic_arn: &'a str,
-    deadline: SystemTime,
-    batch: Vec<Entry>,
-    report: Report,
+    /// The client.
+    pub client: &'a Client,
+    /// The topic, standard or FIFO.
+    pub topic_arn: &'a str,
+    /// The execution: part of the deduplication id on a FIFO topic.
+    pub execution: &'a str,
+    /// No call is started after it.
+    pub deadline: SystemTime,
 }
 
-#[derive(Debug)]
+/// What became of a notification, by its place.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// The places of those that SNS took.
+    pub sent: Vec<usize>,
+    /// The places of those that it did not take, and why.
+    pub failed: Vec<(usize, String)>,
+}
+
+/// A notification on its way.
 struct Entry {
+    place: usize,
     run_id: String,
+    bytes: usize,
     request: PublishBatchRequestEntry,
 }
 
-/// What became of the notifications.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// How many there were.
-    pub seen: usize,
-    /// How many SNS took.
-    pub notified: usize,
-    /// Which it did not take, and why.
-    failed: Vec<(String, String)>,
-}
-
-impl<'a> Publisher<'a> {
-    /// A publisher that starts no call after `deadline`.
-    pub fn new(client: &'a Client, topic_arn: &'a str, deadline: SystemTime) -> Self {
-        Self { client, topic_arn, deadline, batch: Vec::new(), report: Report::default() }
-    }
-
-    /// Queues a notification; sends when a batch is full.
+impl Publisher<'_> {
+    /// Sends all, in batches of ten and several batches at once.
     ///
     /// # Errors
-    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`.
-    pub async fn add(&mut self, notification: &Notification) -> Result<()> {
-        self.report.seen += 1;
-        self.batch.push(Entry { run_id: notification.run_id.clone(), request: entry(self.batch.len(), notification)? });
-        if self.batch.len() == MAX_ENTRIES { self.send().await } else { Ok(()) }
+    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`,
+    /// `RequestRefused`. What was sent before is lost with it, and is sent again next time.
+    pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
+        let mut batches: Vec<Vec<Entry>> = Vec::new();
+        for (place, notification) in notifications.iter().enumerate() {
+            let entry = self.entry(place, notification)?;
+            match batches.last_mut() {
+                Some(batch)
+                    if batch.len() < MAX_ENTRIES
+                        && batch.iter().map(|e| e.bytes).sum::<usize>() + entry.bytes <= MAX_BATCH_BYTES =>
+                {
+                    batch.push(entry);
+                }
+                _ => batches.push(vec![entry]),
+            }
+        }
+        let mut outcomes = stream::iter(batches.into_iter().map(|batch| self.batch(batch))).buffer_unordered(AT_ONCE);
+        let mut all = Sent::default();
+        while let Some(outcome) = outcomes.next().await {
+            let outcome = outcome?;
+            all.sent.extend(outcome.sent);
+            all.failed.extend(outcome.failed);
+        }
+        Ok(all)
     }
 
-    /// Sends what is left.
-    ///
-    /// # Errors
-    /// As [`Publisher::add`].
-    pub async fn finish(mut self) -> Result<Report> {
-        self.send().await?;
-        Ok(self.report)
-    }
-
-    async fn send(&mut self) -> Result<()> {
+    async fn batch(&self, mut batch: Vec<Entry>) -> Result<Sent> {
+        let mut outcome = Sent::default();
         let mut pause = PAUSE;
+        let mut why = "SNS could not take it".to_owned();
         for attempt in 1..=TRIES {
-            if self.batch.is_empty() {
-                return Ok(());
-            }
             if SystemTime::now() >= self.deadline {
-                return self.give_up("out of time");
+                why = "out of time".to_owned();
+                break;
             }
-            let entries = self.batch.iter().map(|e| e.request.clone()).collect();
+            for (id, entry) in batch.iter_mut().enumerate() {
+                entry.request.id = id.to_string();
+            }
+            let entries = batch.iter().map(|e| e.request.clone()).collect();
             let request = self.client.publish_batch().topic_arn(self.topic_arn);
             match request.set_publish_batch_request_entries(Some(entries)).send().await {
-                Ok(answer) => self.settle(answer.failed()),
+                Ok(answer) => batch = settle(batch, answer.failed(), &mut outcome),
                 Err(error) => match Error::from_sdk("publish to the topic", error) {
                     Error::TopicNotFound(text) => {
                         return Err(Error::TopicNotFound(format!(
@@ -92,75 +108,77 @@ impl<'a> Publisher<'a> {
                         )));
                     }
                     // The SDK has already repeated what passes by itself.
-                    Error::ServiceUnavailable(text) | Error::Throttled(text) => return self.give_up(&text),
+                    Error::ServiceUnavailable(text) | Error::Throttled(text) => {
+                        why = text;
+                        break;
+                    }
                     other => return Err(other),
                 },
             }
-            if !self.batch.is_empty() && attempt < TRIES {
+            if batch.is_empty() {
+                break;
+            }
+            if attempt < TRIES {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
         }
-        self.give_up("SNS could not take it")
+        outcome.failed.extend(batch.into_iter().map(|entry| (entry.place, why.clone())));
+        Ok(outcome)
     }
 
-    /// Sorts a batch by the service's answer: what failed by its own fault stays for the next try.
-    fn settle(&mut self, failed: &[aws_sdk_sns::types::BatchResultErrorEntry]) {
-        for (index, entry) in std::mem::take(&mut self.batch).into_iter().enumerate() {
-            let id = index.to_string();
-            match failed.iter().find(|f| f.id() == id) {
-                None => self.report.notified += 1,
-                Some(f) if f.sender_fault() => {
-                    let why = format!("{}: {}", f.code(), f.message().unwrap_or_default());
-                    warn!(run_id = entry.run_id, code = f.code(), "notification refused");
-                    self.report.failed.push((entry.run_id, why));
-                }
-                Some(_) => self.batch.push(entry),
+    fn entry(&self, place: usize, notification: &Notification) -> Result<Entry> {
+        // People get the text, everything else the JSON.
+        let message = json!({"default": notification.payload, "email": notification.text, "sms": notification.subject})
+            .to_string();
+        let kinds = json!(notification.kinds).to_string();
+        let mismatches = notification.mismatches.to_string();
+        let attributes = [
+            ("run_id", "String", notification.run_id.as_str()),
+            ("kind", "String.Array", &kinds),
+            ("mismatches", "Number", &mismatches),
+            ("severity", "String", notification.severity.as_str()),
+        ];
+        let bytes = message.len()
+            + notification.subject.len()
+            + attributes.iter().map(|(name, kind, value)| name.len() + kind.len() + value.len()).sum::<usize>();
+        let mut entry = PublishBatchRequestEntry::builder().id("0").subject(&notification.subject);
+        entry = entry.message(message).message_structure("json");
+        for (name, kind, value) in attributes {
+            entry = entry.message_attributes(name, attribute(kind, value)?);
+        }
+        if self.topic_arn.ends_with(".fifo") {
+            let identity = format!("{}\n{}\n{}", self.execution, notification.subject, notification.run_id);
+            let group: String = notification.run_id.chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
+            entry = entry.message_group_id(if group.is_empty() { "none".to_owned() } else { group });
+            entry = entry.message_deduplication_id(hex(&Sha256::digest(identity)));
+        }
+        let request = entry.build().map_err(|e| Error::InvalidInput(e.to_string()))?;
+        Ok(Entry { place, run_id: notification.run_id.clone(), bytes, request })
+    }
+}
+
+/// Sorts a batch by the service's answer; what failed by its own fault is left for the next try.
+fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sent) -> Vec<Entry> {
+    let mut left = Vec::new();
+    for entry in batch {
+        match failed.iter().find(|f| f.id() == entry.request.id()) {
+            None => outcome.sent.push(entry.place),
+            Some(f) if f.sender_fault() => {
+                warn!(run_id = entry.run_id, code = f.code(), "notification refused");
+                outcome.failed.push((entry.place, format!("{}: {}", f.code(), f.message().unwrap_or_default())));
             }
-        }
-        for (index, entry) in self.batch.iter_mut().enumerate() {
-            entry.request.id = index.to_string();
+            Some(_) => left.push(entry),
         }
     }
-
-    fn give_up(&mut self, why: &str) -> Result<()> {
-        let failed = self.batch.drain(..).map(|entry| (entry.run_id, why.to_owned()));
-        self.report.failed.extend(failed);
-        Ok(())
-    }
-}
-
-impl Report {
-    /// The report, or `NotificationsIncomplete` naming the runs that were not sent.
-    ///
-    /// # Errors
-    /// `NotificationsIncomplete`.
-    pub fn into_result(self) -> Result<Self> {
-        let Some((_, why)) = self.failed.first() else { return Ok(self) };
-        let runs: Vec<_> = self.failed.iter().map(|(run, _)| run.as_str()).collect();
-        Err(Error::NotificationsIncomplete(format!(
-            "sent {} of {} notifications; not sent for the run ids {} ({why})",
-            self.notified,
-            self.seen,
-            cut(&runs.join(", "), MAX_LIST_CHARS)
-        )))
-    }
-}
-
-fn entry(index: usize, notification: &Notification) -> Result<PublishBatchRequestEntry> {
-    let text = |value: &str| attribute("String", value);
-    PublishBatchRequestEntry::builder()
-        .id(index.to_string())
-        .subject(SUBJECT)
-        .message(&notification.text)
-        .message_attributes("run_id", text(&notification.run_id)?)
-        .message_attributes("mismatches", attribute("Number", &notification.mismatches.to_string())?)
-        .message_attributes("kinds", text(&notification.kinds.join(","))?)
-        .build()
-        .map_err(|e| Error::InvalidInput(e.to_string()))
+    left
 }
 
 fn attribute(data_type: &str, value: &str) -> Result<MessageAttributeValue> {
     let builder = MessageAttributeValue::builder().data_type(data_type).string_value(value);
     builder.build().map_err(|e| Error::InvalidInput(e.to_string()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,12 +14,19 @@ use crate::stack::{GLUE_JOB, Options, Result, Stack, StackError, project};
 const EXPECTED_UNRESOLVED: [i64; 4] = [42, 43, 44, 45];
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The run that is mended before the second execution.
+const MENDED: i64 = 44;
+const MEND: &str = "UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007";
+
 /// Runs the demo on a stack of its own; `print` gets every line.
 ///
 /// # Errors
 /// Anything that is not as it should be.
 pub async fn demo(mut print: impl FnMut(&str)) -> Result<()> {
-    let stack = Stack::start(&Options::default(), |step| print(&format!("- {step}"))).await?;
+    // The second execution is to tell only what is new.
+    let parameters = ["RemindAfterHours=24", "NotifyResolved=true"].map(str::to_owned).to_vec();
+    let options = Options { parameters, ..Options::default() };
+    let stack = Stack::start(&options, |step| print(&format!("- {step}"))).await?;
     let outcome = run(&stack, &mut print).await;
     stack.stop().await;
     outcome
@@ -27,9 +34,60 @@ pub async fn demo(mut print: impl FnMut(&str)) -> Result<()> {
 
 async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await?;
+    let first = load(stack, &inbox, 0, EXPECTED_UNRESOLVED.len(), print).await?;
+    print("\nrows in dev.orders_final");
+    show(stack, print, "SELECT run_id, order_id, customer_name, seller_name, product_name, product_price, product_qty FROM dev.orders_final ORDER BY 1, 2").await?;
+    show_audit(stack, print).await?;
+
+    print(&format!("\n- mending run {MENDED}: {MEND}"));
+    stack.warehouse.run(MEND).await?;
+    let second = load(stack, &inbox, 1, 1, print).await?;
+    show_audit(stack, print).await?;
+
+    let mut report = first.report();
+    report["second"] = second.report();
+    let path = project("target/demo");
+    std::fs::create_dir_all(&path).map_err(|e| StackError::doing("make target/demo", e))?;
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    std::fs::write(path.join("report.json"), text).map_err(|e| StackError::doing("write the report", e))?;
+
+    let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != MENDED).collect();
+    let mut wrong = first.faults("first execution", &EXPECTED_UNRESOLVED, &EXPECTED_UNRESOLVED);
+    wrong.extend(second.faults("second execution", &still, &[MENDED]));
+    let lost = "SELECT COUNT(*) FROM dev.orders o WHERE (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) <> 1";
+    let lost = stack.warehouse.number(lost).await?;
+    if lost > 0 {
+        wrong.push(format!("{lost} staged orders are not exactly once in dev.orders_final"));
+    }
+    print("\nsummary");
+    first.summary("first", print);
+    second.summary("second", print);
+    print("  report             target/demo/report.json");
+    if wrong.is_empty() {
+        print("  all as it should be");
+        return Ok(());
+    }
+    Err(StackError::new(format!("not as it should be:\n  {}", wrong.join("\n  "))))
+}
+
+/// One execution, and what came of it.
+struct Load {
+    ended: Ended,
+    unresolved: Vec<i64>,
+    received: Vec<Received>,
+}
+
+/// Puts the event, follows the execution that it starts, and takes what arrives.
+async fn load(
+    stack: &Stack,
+    inbox: &Inbox,
+    before: usize,
+    expected: usize,
+    print: &mut impl FnMut(&str),
+) -> Result<Load> {
     print(&format!("- putting the event: {GLUE_JOB} has SUCCEEDED\n"));
     announce(stack).await?;
-    let arn = started(stack, 0).await?;
+    let arn = started(stack, before).await?;
     print(&format!(
         "execution {}\n{:>7}  {:<18} {:<38} {:<10} {:>7}",
         name(&arn),
@@ -42,41 +100,18 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     let ended = follow(&sfn, &arn, LIMIT, |step| print(&line(step))).await?;
     print(&format!("\nexecution {} after {:.1} s", ended.status, ended.seconds));
-
     settle().await;
-    let received = inbox.take(EXPECTED_UNRESOLVED.len()).await?;
+    let received = inbox.take(expected).await?;
     for message in &received {
         print(&format!("\n--- {} ---\n{}", message.subject, message.message.trim_end()));
     }
-    print("\nrows in dev.orders_final");
-    show(stack, print, "SELECT run_id, order_id, customer_name, seller_name, product_name, product_price, product_qty FROM dev.orders_final ORDER BY 1, 2").await?;
+    Ok(Load { ended, received, unresolved: stack.warehouse.unresolved_runs().await? })
+}
+
+async fn show_audit(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     print("\nrows in dev.orders_audit");
     show(stack, print, "SELECT run_id, order_id, kind, differing_columns, status FROM dev.orders_audit ORDER BY 1, 2")
-        .await?;
-
-    let unresolved = stack.warehouse.unresolved_runs().await?;
-    let report = report(&ended, &unresolved, &received);
-    let path = project("target/demo");
-    std::fs::create_dir_all(&path).map_err(|e| StackError::doing("make target/demo", e))?;
-    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    std::fs::write(path.join("report.json"), text).map_err(|e| StackError::doing("write the report", e))?;
-
-    let wrong = faults(stack, &ended, &unresolved, &received).await?;
-    print(&format!(
-        "\nsummary\n  execution          {} in {:.1} s, {} transitions\n  procedures         {}\n  unresolved runs    {}\n  \
-         notifications      {}\n  report             target/demo/report.json",
-        ended.status,
-        ended.seconds,
-        ended.states.len(),
-        join(ended.statements.iter().map(|s| format!("{} {}", text_of(s, "Procedure"), text_of(s, "Status")))),
-        join(unresolved.iter().map(i64::to_string)),
-        received.len(),
-    ));
-    if wrong.is_empty() {
-        print("  all as it should be");
-        return Ok(());
-    }
-    Err(StackError::new(format!("not as it should be:\n  {}", wrong.join("\n  "))))
+        .await
 }
 
 /// Puts the event that the workflow's last job has succeeded. The source is our own: AWS alone may send
@@ -116,46 +151,67 @@ pub async fn started(stack: &Stack, before: usize) -> Result<String> {
     Err(StackError::new("the event started no execution: look at the rule's pattern and its target"))
 }
 
-fn report(ended: &Ended, unresolved: &[i64], received: &[Received]) -> Value {
-    let procedures = ended.statements.iter().map(|s| {
-        json!({"name": s["Procedure"], "statement_id": s["Id"], "status": s["Status"], "seconds": s["DurationSeconds"]})
-    });
-    let notifications = received.iter().map(|m| {
-        json!({"run_id": m.attributes.get("run_id"), "subject": m.subject, "message": m.message, "attributes": m.attributes})
-    });
-    json!({
-        "execution": {"status": ended.status.as_str(), "transitions": ended.states.len(), "seconds": ended.seconds},
-        "procedures": procedures.collect::<Vec<_>>(),
-        "unresolved_runs": unresolved,
-        "notifications": notifications.collect::<Vec<_>>(),
-    })
-}
+impl Load {
+    fn report(&self) -> Value {
+        let procedures = self.ended.statements.iter().map(|s| {
+            json!({"name": s["Procedure"], "statement_id": s["Id"], "status": s["Status"], "seconds": s["DurationSeconds"]})
+        });
+        let notifications = self.received.iter().map(|m| {
+            json!({"run_id": m.attributes.get("run_id"), "subject": m.subject, "message": m.message, "attributes": m.attributes})
+        });
+        json!({
+            "execution": {
+                "status": self.ended.status.as_str(), "transitions": self.ended.states.len(), "seconds": self.ended.seconds,
+            },
+            "procedures": procedures.collect::<Vec<_>>(),
+            "unresolved_runs": self.unresolved,
+            "notifications": notifications.collect::<Vec<_>>(),
+        })
+    }
 
-async fn faults(stack: &Stack, ended: &Ended, unresolved: &[i64], received: &[Received]) -> Result<Vec<String>> {
-    let mut wrong = Vec::new();
-    let mut check = |right: bool, what: String| {
-        if !right {
-            wrong.push(what);
-        }
-    };
-    check(
-        ended.status == ExecutionStatus::Succeeded,
-        format!("the execution is {}: {:?} {:?}", ended.status, ended.error, ended.cause),
-    );
-    let finished = ended.statements.iter().filter(|s| s["Status"] == "FINISHED").count();
-    check(finished == 2, format!("{finished} of 2 procedures have FINISHED"));
-    check(
-        unresolved == EXPECTED_UNRESOLVED,
-        format!("unresolved runs are {unresolved:?}, not {EXPECTED_UNRESOLVED:?}"),
-    );
-    let run_id = |m: &Received| m.attributes.get("run_id")?.as_str()?.parse::<i64>().ok();
-    let mut notified: Vec<_> = received.iter().filter_map(run_id).collect();
-    notified.sort_unstable();
-    check(notified == EXPECTED_UNRESOLVED, format!("notified about {notified:?}, not {EXPECTED_UNRESOLVED:?}"));
-    let lost = "SELECT COUNT(*) FROM dev.orders o WHERE (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) <> 1";
-    let lost = stack.warehouse.number(lost).await?;
-    check(lost == 0, format!("{lost} staged orders are not exactly once in dev.orders_final"));
-    Ok(wrong)
+    fn faults(&self, which: &str, unresolved: &[i64], told: &[i64]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut check = |right: bool, what: String| {
+            if !right {
+                wrong.push(format!("{which}: {what}"));
+            }
+        };
+        let ended = &self.ended;
+        check(
+            ended.status == ExecutionStatus::Succeeded,
+            format!("it is {}: {:?} {:?}", ended.status, ended.error, ended.cause),
+        );
+        let finished = ended.statements.iter().filter(|s| s["Status"] == "FINISHED").count();
+        check(finished == 2, format!("{finished} of 2 procedures have FINISHED"));
+        check(self.unresolved == unresolved, format!("unresolved runs are {:?}, not {unresolved:?}", self.unresolved));
+        let run_id = |m: &Received| m.attributes.get("run_id")?.as_str()?.parse::<i64>().ok();
+        let mut notified: Vec<_> = self.received.iter().filter_map(run_id).collect();
+        notified.sort_unstable();
+        check(notified == told, format!("notified about {notified:?}, not {told:?}"));
+        wrong
+    }
+
+    fn summary(&self, which: &str, print: &mut impl FnMut(&str)) {
+        let ended = &self.ended;
+        let told = self.received.iter().map(|m| m.message.lines().next().unwrap_or_default().to_owned());
+        print(&format!(
+            "  {:<18} {} in {:.1} s, {} transitions",
+            format!("{which} execution"),
+            ended.status,
+            ended.seconds,
+            ended.states.len()
+        ));
+        print(&format!(
+            "    procedures       {}",
+            join(ended.statements.iter().map(|s| format!("{} {}", text_of(s, "Procedure"), text_of(s, "Status"))))
+        ));
+        print(&format!("    unresolved runs  {}", join(self.unresolved.iter().map(i64::to_string))));
+        print(&format!(
+            "    notifications    {}: {}",
+            self.received.len(),
+            told.collect::<Vec<_>>().join("\n                        ")
+        ));
+    }
 }
 
 fn line(step: &Step) -> String {

@@ -24,6 +24,8 @@ pub struct Received {
     pub subject: String,
     /// What a person reads.
     pub message: String,
+    /// What a machine reads; null where the message is text alone.
+    pub payload: Value,
     /// Its attributes.
     pub attributes: Map<String, Value>,
 }
@@ -74,9 +76,12 @@ fn read(body: &str) -> Received {
     let envelope: Value = serde_json::from_str(body).unwrap_or_default();
     let text = |key: &str| envelope[key].as_str().unwrap_or_default().to_owned();
     let attributes = envelope["MessageAttributes"].as_object().into_iter().flatten();
+    // A queue gets the JSON, which holds what people get.
+    let payload: Value = serde_json::from_str(&text("Message")).unwrap_or_default();
     Received {
         subject: text("Subject"),
-        message: text("Message"),
+        message: payload["text"].as_str().map_or_else(|| text("Message"), str::to_owned),
+        payload,
         attributes: attributes.map(|(name, value)| (name.clone(), value["Value"].clone())).collect(),
     }
 }

@@ -1,0 +1,330 @@
+//! orders-audit-fn as its real bootstrap, on a real PostgreSQL: what is sent, what is remembered, and what
+//! becomes of both when the function is killed at any step.
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redshift_local::data_api::faults::{Fault, FaultKind};
+use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::stack::postgres::Postgres;
+use redshift_local::stack::tools;
+use redshift_local::stack::warehouse::Warehouse;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::host::{Answer, Function};
+use tests::sink::Sink;
+use tests::{Outcome, failed, run, tests};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const TIME: Duration = Duration::from_secs(60);
+/// More than one chunk of marks.
+const RUNS: usize = 700;
+/// The function's chunk, and what it may have in flight: 8 calls of 10.
+const MAY_REPEAT: usize = 500 + 80;
+
+struct Audit {
+    warehouse: Warehouse,
+    service: Arc<Service>,
+    api_url: String,
+    sink: Sink,
+    sink_url: String,
+    postgres: Postgres,
+    _dir: TempDir,
+}
+
+async fn start() -> Audit {
+    let dir = TempDir::new().expect("a folder");
+    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
+    warehouse.reset().await.expect("tables");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let api_url = format!("http://{}", listener.local_addr().expect("an address"));
+    let service = Arc::new(Service::new(Config::new(warehouse.config().clone(), vec![])));
+    tokio::spawn(serve(listener, service.clone(), std::future::pending()));
+    let sink = Sink::default();
+    let sink_url = sink.start().await.expect("a sink");
+    Audit { warehouse, service, api_url, sink, sink_url, postgres, _dir: dir }
+}
+
+impl Audit {
+    /// An audit table with so many unresolved runs, nothing sent.
+    async fn fresh(&self, runs: usize) -> Outcome {
+        self.service.faults().set(vec![]);
+        self.sink.reset(None);
+        self.warehouse.reset().await?;
+        let rows = format!(
+            "INSERT INTO dev.orders_audit (mismatch_key, run_id, order_id, kind, status, changed_in) \
+             SELECT 'DIFFERENT:' || n || ':1', n, 1, 'DIFFERENT', 'NEW', 1 FROM generate_series(1, {runs}) n"
+        );
+        Ok(self.warehouse.run(&rows).await?)
+    }
+
+    async fn function(&self, more: &[(&str, &str)]) -> Any<Function> {
+        let own = [
+            ("AWS_ENDPOINT_URL_REDSHIFT_DATA", self.api_url.as_str()),
+            ("AWS_ENDPOINT_URL_SNS", &self.sink_url),
+            ("WORKGROUP_NAME", "w-1"),
+            ("DATABASE", self.warehouse.database()),
+            ("TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:topic"),
+        ];
+        let bootstrap = Command::new(tools::bootstrap("orders-audit-fn")?);
+        Function::start(bootstrap, &[&own[..], more].concat()).await
+    }
+
+    /// One whole invocation.
+    async fn notify(&self, execution: &str, more: &[(&str, &str)]) -> Any<Answer> {
+        let function = self.function(more).await?;
+        let answer = function.invoke(json!({"ExecutionId": execution}), TIME).await?;
+        function.kill().await;
+        Ok(answer)
+    }
+
+    fn fault(&self, kind: FaultKind, statement: Option<&str>, operation: Option<&str>, times: u32) {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        self.service.faults().set(vec![Fault {
+            kind,
+            statement_name: own(statement),
+            operation: own(operation),
+            times,
+        }]);
+    }
+
+    async fn marked(&self) -> Any<i64> {
+        Ok(self.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await?)
+    }
+
+    async fn until_marked(&self, rows: i64) -> Outcome {
+        for _ in 0..300 {
+            if self.marked().await? == rows {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(failed(format!("{} rows are marked, not {rows}", self.marked().await?)))
+    }
+}
+
+fn counts(unresolved: usize, notified: usize, resolved: usize) -> Value {
+    json!({"UnresolvedRuns": unresolved, "Notified": notified, "Resolved": resolved, "Failed": 0})
+}
+
+async fn a_retry_of_the_same_execution_sends_nothing_twice(a: &Audit) -> Outcome {
+    a.fresh(RUNS).await?;
+    assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(RUNS, RUNS, 0)));
+    assert_eq!(a.sink.calls(), RUNS / 10);
+    assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(RUNS, 0, 0)), "the same execution");
+    assert_eq!(a.notify("e-2", &[]).await?, Ok(counts(RUNS, RUNS, 0)), "the next execution, by default");
+    assert!(a.sink.runs().values().all(|n| *n == 2));
+    Ok(())
+}
+
+async fn a_reminder_comes_when_it_is_due_or_something_has_changed(a: &Audit) -> Outcome {
+    a.fresh(3).await?;
+    let remind = [("REMIND_AFTER_HOURS", "24")];
+    assert_eq!(a.notify("e-1", &remind).await?, Ok(counts(3, 3, 0)));
+    assert_eq!(a.notify("e-2", &remind).await?, Ok(counts(3, 0, 0)));
+    a.warehouse
+        .run("UPDATE dev.orders_audit SET notified_at = notified_at - INTERVAL '25 hours' WHERE run_id = 1")
+        .await?;
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW', changed_in = 2 WHERE run_id = 2").await?;
+    a.sink.reset(None);
+    assert_eq!(a.notify("e-3", &remind).await?, Ok(counts(3, 2, 0)));
+    let mut sent: Vec<_> = a.sink.runs().into_keys().collect();
+    sent.sort();
+    assert_eq!(sent, ["1", "2"]);
+    Ok(())
+}
+
+async fn a_silenced_run_is_counted_and_not_sent(a: &Audit) -> Outcome {
+    a.fresh(2).await?;
+    a.warehouse
+        .run("UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 1")
+        .await?;
+    assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(2, 1, 0)));
+    a.warehouse.run("UPDATE dev.orders_audit SET silenced_until = GETDATE() - INTERVAL '1 hours'").await?;
+    assert_eq!(a.notify("e-2", &[]).await?, Ok(counts(2, 2, 0)));
+    Ok(())
+}
+
+async fn a_clean_run_is_said_once_and_only_if_it_was_told(a: &Audit) -> Outcome {
+    a.fresh(3).await?;
+    let resolved = [("NOTIFY_RESOLVED", "true"), ("REMIND_AFTER_HOURS", "24")];
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 3").await?;
+    assert_eq!(a.notify("e-1", &resolved).await?, Ok(counts(2, 2, 0)), "run 3 was never told of");
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 1").await?;
+    assert_eq!(a.notify("e-2", &resolved).await?, Ok(counts(1, 0, 1)));
+    assert_eq!(a.notify("e-3", &resolved).await?, Ok(counts(1, 0, 0)));
+    Ok(())
+}
+
+async fn above_the_limit_a_digest_goes_out_once(a: &Audit) -> Outcome {
+    a.fresh(RUNS).await?;
+    let limit = [("MAX_NOTIFICATIONS", "50")];
+    assert_eq!(a.notify("e-1", &limit).await?, Ok(counts(RUNS, 1, 0)));
+    assert_eq!((a.sink.calls(), a.sink.runs().into_keys().next().as_deref()), (1, Some("DIGEST")));
+    assert_eq!(a.notify("e-1", &limit).await?, Ok(counts(RUNS, 0, 0)));
+    Ok(())
+}
+
+async fn another_audit_table_is_configuration(a: &Audit) -> Outcome {
+    a.fresh(0).await?;
+    a.warehouse
+        .run(
+            "CREATE TABLE dev.\"Stock audit\" (LIKE dev.orders_audit);
+             ALTER TABLE dev.\"Stock audit\" DROP COLUMN run_id;
+             ALTER TABLE dev.\"Stock audit\" ADD COLUMN batch VARCHAR(40);
+             INSERT INTO dev.\"Stock audit\" (batch, kind, status) VALUES ('it''s \\ odd', 'GONE', 'NEW'), (NULL, 'GONE', NULL)",
+        )
+        .await?;
+    let other = [
+        ("AUDIT_TABLE", "dev.\"Stock audit\""),
+        ("AUDIT_KEY_COLUMN", "batch"),
+        ("NOTIFICATION_TITLE", "Stock of {key}"),
+    ];
+    assert_eq!(a.notify("e-1", &other).await?, Ok(counts(2, 2, 0)));
+    assert_eq!(a.notify("e-1", &other).await?, Ok(counts(2, 0, 0)));
+    let mut sent: Vec<_> = a.sink.runs().into_keys().collect();
+    sent.sort();
+    assert_eq!(sent, ["NULL", "it's \\ odd"]);
+    Ok(())
+}
+
+/// What an audit adds while the function is publishing was not seen, and must not be marked as told.
+async fn what_an_overlapping_audit_adds_is_not_lost(a: &Audit) -> Outcome {
+    a.fresh(20).await?;
+    a.sink.reset(Some(0));
+    let remind = [("REMIND_AFTER_HOURS", "24")];
+    let function = a.function(&remind).await?;
+    let answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
+    a.sink.held().await;
+    a.warehouse
+        .run("INSERT INTO dev.orders_audit (run_id, order_id, kind, status, changed_in) VALUES (7, 2, 'DIFFERENT', 'NEW', 2)")
+        .await?;
+    a.sink.release();
+    assert_eq!(answer.await?, Ok(counts(20, 20, 0)));
+    function.kill().await;
+    assert_eq!(a.notify("e-2", &remind).await?, Ok(counts(20, 1, 0)), "run 7 again, with what is new");
+    assert_eq!(a.sink.runs()["7"], 2);
+    Ok(())
+}
+
+async fn two_overlapping_executions_lose_nothing(a: &Audit) -> Outcome {
+    a.fresh(RUNS).await?;
+    let (first, second) = tokio::join!(a.notify("e-1", &[]), a.notify("e-2", &[]));
+    for answer in [first?, second?] {
+        assert_eq!(answer.map(|a| a["UnresolvedRuns"].clone()), Ok(json!(RUNS)));
+    }
+    let runs = a.sink.runs();
+    assert_eq!(runs.len(), RUNS);
+    assert!(runs.values().all(|n| *n <= 2), "at most once for each execution");
+    Ok(())
+}
+
+/// Where the function is when it is killed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Asking,
+    Publishing,
+    PublishedNotMarked,
+    MarkAccepted,
+}
+
+async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
+    for step in [Step::Asking, Step::Publishing, Step::PublishedNotMarked, Step::MarkAccepted] {
+        a.fresh(RUNS).await?;
+        match step {
+            Step::Asking => a.fault(FaultKind::SlowStart(2.0), Some("notify/runs"), None, 1),
+            // 12 calls are through, the rest of them hang.
+            Step::Publishing => a.sink.reset(Some(12)),
+            Step::PublishedNotMarked => a.sink.reset(Some(49)),
+            Step::MarkAccepted => a.fault(FaultKind::SlowStart(0.5), Some("notify/mark"), None, 1),
+        }
+        let function = a.function(&[]).await?;
+        let _answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
+        match step {
+            Step::Asking => tokio::time::sleep(Duration::from_millis(300)).await,
+            Step::Publishing => a.sink.held().await,
+            Step::PublishedNotMarked => {
+                a.sink.held().await;
+                // The mark is refused, again and again, until the function is killed.
+                a.fault(FaultKind::InternalError, None, Some("ExecuteStatement"), 100);
+                a.sink.release();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Step::MarkAccepted => {
+                for _ in 0..500 {
+                    if a.service.faults().left().is_empty() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+        function.kill().await;
+        a.service.faults().set(vec![]);
+        let before: usize = a.sink.runs().values().sum();
+        a.sink.release();
+        match step {
+            Step::Asking => assert_eq!(before, 0),
+            Step::Publishing => assert!((120..500).contains(&before), "{before}"),
+            Step::PublishedNotMarked => assert_eq!((before, a.marked().await?), (500, 0)),
+            // What was accepted is done, whether anybody waits for it or not.
+            Step::MarkAccepted => a.until_marked(500).await?,
+        }
+        let answer = a.notify("e-1", &[]).await?;
+        assert_eq!(answer.map(|a| a["UnresolvedRuns"].clone()), Ok(json!(RUNS)), "{step:?}");
+        let runs = a.sink.runs();
+        let repeated = runs.values().filter(|n| **n > 1).count();
+        assert_eq!(runs.len(), RUNS, "{step:?}: every run was told");
+        assert!(repeated <= MAY_REPEAT && runs.values().all(|n| *n <= 2), "{step:?}: {repeated} were told twice");
+        if step == Step::MarkAccepted {
+            assert_eq!(repeated, 0);
+        }
+        assert_eq!(a.marked().await?, i64::try_from(RUNS)?, "{step:?}");
+    }
+    Ok(())
+}
+
+/// Shortly before the deadline it stops, says how far it came, and the retry goes on from there.
+async fn out_of_time_it_reports_and_the_retry_goes_on(a: &Audit) -> Outcome {
+    a.fresh(RUNS).await?;
+    a.sink.reset(Some(55));
+    let function = a.function(&[]).await?;
+    // 15 s are kept free for marks and report.
+    let answer = function.begin(json!({"ExecutionId": "e-1"}), Duration::from_secs(17)).await?;
+    a.sink.held().await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    a.sink.release();
+    let Err(error) = answer.await? else { return Err(failed("it has all been sent")) };
+    assert_eq!(error["errorType"], "NotificationsIncomplete", "{error}");
+    let text = error["errorMessage"].as_str().unwrap_or_default();
+    assert!(text.contains(&format!("of {RUNS} notifications")) && text.contains("out of time"), "{text}");
+    function.kill().await;
+    let before = a.sink.runs().len();
+    assert!((500..RUNS).contains(&before), "{before}");
+    assert_eq!(a.marked().await?, i64::try_from(before)?);
+    assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(RUNS, RUNS - before, 0)));
+    assert!(a.sink.runs().values().all(|n| *n == 1));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let tests = tests![
+        a_retry_of_the_same_execution_sends_nothing_twice,
+        a_reminder_comes_when_it_is_due_or_something_has_changed,
+        a_silenced_run_is_counted_and_not_sent,
+        a_clean_run_is_said_once_and_only_if_it_was_told,
+        above_the_limit_a_digest_goes_out_once,
+        another_audit_table_is_configuration,
+        what_an_overlapping_audit_adds_is_not_lost,
+        two_overlapping_executions_lose_nothing,
+        killed_at_any_step_nothing_is_lost,
+        out_of_time_it_reports_and_the_retry_goes_on,
+    ];
+    run(tests, start, async |a: Audit| a.postgres.stop().await)
+}
