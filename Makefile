@@ -9,10 +9,10 @@ STACK ?= redshift-loader
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost lint fmt setup functions build deploy clean
+.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions build deploy clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: setup functions ## Run the main job on this machine, from the event to the notifications
 	@$(LOCAL) demo
@@ -32,6 +32,9 @@ chaos: setup functions ## The pipeline under every fault (SEED=... plays a run a
 
 cost: ## What waiting costs, beside fixed loops
 	@cargo run --quiet -p tests --bin cost
+
+bench-audit: setup functions ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
+	@cargo run --quiet -p tests --bin bench-audit
 
 lint: setup ## Formatting, clippy, the template, the documentation
 	cargo fmt --all --check

@@ -1,4 +1,5 @@
-//! An HTTP sink that answers as SNS does, counts, and can hold a call back.
+//! An HTTP sink that answers as SNS does, counts, and can hold a call back. For benchmarks it also answers
+//! as the Data API does: every statement has FINISHED, and every result is so many runs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -7,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::routing::post;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -19,6 +22,8 @@ struct Arrived {
     /// Calls after this one are held back.
     hold_after: Option<usize>,
     held: usize,
+    /// Runs in the result of a query.
+    result_runs: usize,
 }
 
 /// A topic that everything can be sent to.
@@ -40,6 +45,11 @@ impl Sink {
         let app = Router::new().route("/", post(answer)).with_state(self.clone());
         tokio::spawn(async { axum::serve(listener, app).await });
         Ok(url)
+    }
+
+    /// From now on, the result of a query is so many runs.
+    pub fn answer_queries_with(&self, runs: usize) {
+        self.lock().result_runs = runs;
     }
 
     /// How many calls there were.
@@ -76,7 +86,10 @@ impl Sink {
     }
 }
 
-async fn answer(State(sink): State<Sink>, body: Bytes) -> String {
+async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> String {
+    if let Some(operation) = headers.get("x-amz-target").and_then(|v| v.to_str().ok()) {
+        return redshift(operation, &body, sink.lock().result_runs).to_string();
+    }
     let fields: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
     let go_on = sink.go_on.notified();
     let hold = {
@@ -109,4 +122,30 @@ async fn answer(State(sink): State<Sink>, body: Bytes) -> String {
     format!(
         "<PublishBatchResponse><PublishBatchResult><Successful>{members}</Successful><Failed/></PublishBatchResult></PublishBatchResponse>"
     )
+}
+
+/// The rows of one page of a result.
+const PAGE: usize = 1000;
+
+fn redshift(operation: &str, body: &[u8], runs: usize) -> Value {
+    const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    match operation {
+        "RedshiftData.GetStatementResult" => {
+            let start = request["NextToken"].as_str().and_then(|t| t.parse().ok()).unwrap_or(0);
+            let end = runs.min(start + PAGE);
+            let text = |text: &str| json!({"stringValue": text});
+            let records = (start..end).map(|run| {
+                json!([{"longValue": run}, text("DIFFERENT"), {"longValue": 100}, text("2026-01-01 10:00:00"),
+                       text("2026-01-02 10:00:00"), {"longValue": 100}, {"longValue": 1}])
+            });
+            let mut answer =
+                json!({"Records": records.collect::<Vec<_>>(), "TotalNumRows": runs, "ColumnMetadata": []});
+            if end < runs {
+                answer["NextToken"] = json!(end.to_string());
+            }
+            answer
+        }
+        _ => json!({"Id": ID, "Status": "FINISHED"}),
+    }
 }

@@ -1,0 +1,137 @@
+//! `make bench-audit`: how long the notifications of 1, 100 and 10,000 unresolved runs take, beside one
+//! publish after the other in Python, in the same run and against the same sink. Then the same 10,000 runs
+//! with 1,000,000 audit rows in a real PostgreSQL. Figures: target/bench/audit.json.
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::stack::postgres::Postgres;
+use redshift_local::stack::warehouse::Warehouse;
+use redshift_local::stack::{project, tools};
+use serde_json::{Value, json};
+use tests::host::Function;
+use tests::sink::Sink;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:topic";
+/// The function's own time-out in the template.
+const TIME: Duration = Duration::from_secs(300);
+
+#[tokio::main]
+async fn main() -> Any<()> {
+    let sink = Sink::default();
+    let url = sink.start().await?;
+    let idle = idle(&url).await?;
+    println!("an idle bootstrap has {idle} KiB\n");
+    println!("{:>7} {:<22} {:>7} {:>9} {:>10} {:>7}", "runs", "way", "calls", "seconds", "peak KiB", "ratio");
+    let mut rows = Vec::new();
+    for runs in [1, 100, 10_000] {
+        sink.reset(None);
+        sink.answer_queries_with(runs);
+        let python = python(&url).await?;
+        sink.reset(None);
+        sink.answer_queries_with(runs);
+        let ours = measured(&url, &url, "d", &sink, runs).await?;
+        let ratio = python["seconds"].as_f64().unwrap_or(0.0) / ours["seconds"].as_f64().unwrap_or(1.0);
+        print(runs, "Python, one by one", &python, 1.0);
+        print(runs, "orders-audit-fn", &ours, ratio);
+        rows.push(json!({"runs": runs, "python": python, "ours": ours, "ratio": ratio}));
+    }
+    let warehouse = with_warehouse(&url, &sink).await?;
+    print(10_000, "ours, 1,000,000 rows", &warehouse, f64::NAN);
+    let report = json!({"idle_kib": idle, "rows": rows, "warehouse": warehouse});
+    std::fs::create_dir_all(project("target/bench"))?;
+    std::fs::write(project("target/bench/audit.json"), serde_json::to_string_pretty(&report)?)?;
+    println!("\nreport: target/bench/audit.json");
+    Ok(())
+}
+
+fn print(runs: usize, way: &str, figures: &Value, ratio: f64) {
+    let ratio = if ratio.is_nan() { String::new() } else { format!("{ratio:.1}x") };
+    println!(
+        "{runs:>7} {way:<22} {:>7} {:>9.3} {:>10} {ratio:>7}",
+        figures["calls"],
+        figures["seconds"].as_f64().unwrap_or(0.0),
+        figures["peak_kib"]
+    );
+}
+
+async fn start(redshift: &str, sns: &str, database: &str) -> Any<Function> {
+    let environment = [
+        ("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift),
+        ("AWS_ENDPOINT_URL_SNS", sns),
+        ("WORKGROUP_NAME", "w-1"),
+        ("DATABASE", database),
+        ("TOPIC_ARN", TOPIC),
+    ];
+    Function::start(Command::new(tools::bootstrap("orders-audit-fn")?), &environment).await
+}
+
+/// The peak of a bootstrap that has started and waits.
+async fn idle(url: &str) -> Any<u64> {
+    let function = start(url, url, "d").await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let peak = function.peak_kib();
+    function.kill().await;
+    Ok(peak)
+}
+
+/// From the start of the process to its answer, as the Python script measures itself.
+async fn measured(redshift: &str, sns: &str, database: &str, sink: &Sink, runs: usize) -> Any<Value> {
+    let begin = Instant::now();
+    let function = start(redshift, sns, database).await?;
+    let answer = function.invoke(json!({"ExecutionId": "bench"}), TIME).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let peak = function.peak_kib();
+    function.kill().await;
+    let notified = answer.map_err(|e| format!("the function failed: {e}"))?["Notified"].clone();
+    if notified != runs || sink.runs().len() != runs {
+        return Err(format!("{notified} of {runs} runs were notified, {} arrived", sink.runs().len()).into());
+    }
+    Ok(json!({"calls": sink.calls(), "seconds": seconds, "peak_kib": peak}))
+}
+
+async fn python(url: &str) -> Any<Value> {
+    let output = Command::new(tools::python_tool("python")?)
+        .arg(project("tests/bench/audit_sequential.py"))
+        .env("SINK", url)
+        .env("TOPIC_ARN", TOPIC)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .output()
+        .await?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// 10,000 runs of 100 rows each, grouped and marked by the engine.
+async fn with_warehouse(sns: &str, sink: &Sink) -> Any<Value> {
+    let dir = tempfile::TempDir::new()?;
+    let postgres = Postgres::start(dir.path()).await?;
+    let warehouse = Warehouse::new(&postgres.url())?;
+    warehouse.reset().await?;
+    warehouse
+        .run(
+            "INSERT INTO dev.orders_audit (mismatch_key, run_id, order_id, kind, order_ts, status, changed_in) \
+             SELECT 'DIFFERENT:' || n / 100 || ':' || n, n / 100, n, 'DIFFERENT', '2026-01-01', 'NEW', 1 \
+             FROM generate_series(0, 999999) n; ANALYZE dev.orders_audit",
+        )
+        .await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let service = Arc::new(Service::new(Config::new(warehouse.config().clone(), vec![])));
+    tokio::spawn(serve(listener, service, std::future::pending()));
+    sink.reset(None);
+    let figures = measured(&url, sns, warehouse.database(), sink, 10_000).await;
+    postgres.stop().await;
+    figures
+}
