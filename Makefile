@@ -6,19 +6,21 @@ BUILD := .tools/build
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
 STACK ?= redshift-loader
+# Only what is said on the command line counts: a DATABASE_URL of the shell must not be emptied by accident.
+given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions build deploy clean
+.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: setup functions ## Run the main job on this machine, from the event to the notifications
 	@$(LOCAL) demo
 
 local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
-	@$(LOCAL) up $(if $(PORT),--port $(PORT)) $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
+	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
 rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
@@ -57,7 +59,9 @@ $(VENV)/.ready: infra/local/requirements.txt
 
 functions: ## Build the functions for this machine, as the local stack runs them
 	@cargo build --quiet --release $(FUNCTIONS:%=-p %)
-	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/release/$$f target/lambda/$$f/bootstrap || cp target/release/$$f target/lambda/$$f/bootstrap; }; done
+	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/release/$$f target/lambda/$$f/bootstrap || cp target/release/$$f target/lambda/$$f/bootstrap; } || exit 1; done
+
+cargo-lambda: $(BUILD)/.ready ## Install cargo-lambda into .tools/build
 
 build: $(BUILD)/.ready ## Build the functions for AWS (ARCH=x86_64 or arm64)
 	PATH="$(abspath $(BUILD))/bin:$$PATH" cargo lambda build --release $(FUNCTIONS:%=-p %) --target $(TARGET)

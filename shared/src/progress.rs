@@ -133,11 +133,12 @@ pub enum Decision {
 
 /// What to do about a statement that stands as described.
 ///
-/// Past the deadline the cancel is requested once. Then the end is waited for, for at most `grace`: a
-/// roll-back takes its time, and a statement that made it after all is FINISHED.
+/// Past the deadline the cancel is requested, once it was taken not again. Then the end is waited for, for
+/// at most `grace`: a roll-back takes its time, and a statement that made it after all is FINISHED.
 pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: SystemTime) -> Decision {
     let timeout = Duration::from_secs(ticket.timeout_seconds);
     let elapsed = since(description.created_at, now);
+    let deadline = description.created_at + timeout;
     let over = format!(
         "{} ran longer than its TimeoutSeconds of {}",
         ticket.procedure.as_deref().unwrap_or("the statement"),
@@ -155,11 +156,12 @@ pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: 
             let text = if engine.is_empty() { "the engine gives no reason" } else { engine };
             Decision::End(end(description, Some(failure(kind, text, ticket.attempt))))
         }
-        (_, Some(requested)) if since(requested, now) >= grace => {
+        // Whether a cancel was taken or refused again and again: the grace ends it.
+        (_, requested) if elapsed >= timeout && since(requested.unwrap_or(deadline), now) >= grace => {
             let text = format!(
                 "{over}, and {} s after its cancellation was requested statement {} is still {}; it may be rolling \
                  back: see aws redshift-data describe-statement --id {}",
-                since(requested, now).as_secs(),
+                since(requested.unwrap_or(deadline), now).as_secs(),
                 ticket.id,
                 description.status,
                 ticket.id
@@ -303,6 +305,8 @@ mod tests {
             let cancelled = ticket(Some(100));
             assert_eq!(decide(&cancelled, 101), Decision::Wait(Duration::from_secs(2)), "requested once");
             assert_eq!(ended(&cancelled, status, "", 400), Some("CancelNotConfirmed"));
+            assert_eq!(decide(&running, 399), Decision::Cancel, "refused so far, asked again");
+            assert_eq!(ended(&running, status, "", 400), Some("CancelNotConfirmed"), "never taken");
         }
         assert_eq!(ended(&running, Status::Finished, "", 5), Some("-"));
         assert_eq!(ended(&running, Status::Failed, "ERROR: division by zero", 5), Some("StatementFailed"));

@@ -12,7 +12,7 @@ use crate::polling;
 use crate::statement::{self, StatementId, Status};
 use crate::target::Target;
 
-/// What the engine's text is cut to in an error of [`query`].
+/// What the engine's text is cut to in an error of [`run`].
 const MAX_ENGINE_CHARS: usize = 2_000;
 
 /// Tries of a query that fails in a way that a new try can cure.

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// What was cancelled has to have ended by then: the sweep, the slowest cancel, and some.
 const SETTLED: Duration = Duration::from_secs(20);
 /// How long a submit that was in flight is looked for, here.
-const SWEEP_SECONDS: u32 = 6;
+const SWEEP_SECONDS: u32 = 4;
 
 /// How an execution is expected to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,8 @@ pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble
     for _ in 0..rest {
         plan.push(Trouble {
             name: "stopped at a random moment",
-            faults: vec![],
+            // It does not end by itself: what is left running stays so unless it is cancelled.
+            faults: vec![fault(FaultKind::NeverEnds, None, Some("/0/"), 1)],
             stop_after: Some(moment(random)),
             executions: 1,
             expected: Expected::Anything,
@@ -233,13 +234,13 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
         }
         ends.push(ended.error.unwrap_or_else(|| ended.status.to_string()));
     }
-    row.left_running = settle(stack).await?;
+    row.left_running = settle(stack, trouble.stop_after.is_some()).await?;
     for arn in &arns {
         row.ran_twice += ran_twice(stack, arn).await?;
     }
     let lost = if row.succeeded > 0 { "<> 1" } else { "> 1" };
     row.lost_or_doubled += wrong_orders(stack, lost).await?;
-    // Whatever happened, the same input again sets it right.
+    // Whatever happened, running it again sets it right.
     stack.data_api.faults().set(vec![]);
     let again =
         sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn")).input("{}").send().await?;
@@ -251,8 +252,10 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
     Ok((row, ends))
 }
 
-/// Waits for what was cancelled to end; how many still run, in the service and in the engine.
-async fn settle(stack: &Stack) -> Any<usize> {
+/// Waits for what was cancelled to end; how many still run, in the service and in the engine. After a stop
+/// a submit may still be in flight, so it is looked at for as long as the sweep does.
+async fn settle(stack: &Stack, stopped: bool) -> Any<usize> {
+    let watch = Duration::from_secs(if stopped { u64::from(SWEEP_SECONDS) } else { 0 });
     let redshift = aws_sdk_redshiftdata::Client::new(&stack.redshift);
     let start = Instant::now();
     loop {
@@ -263,7 +266,7 @@ async fn settle(stack: &Stack) -> Any<usize> {
         let sessions =
             "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND application_name LIKE '%-loader/%'";
         running += usize::try_from(stack.warehouse.number(sessions).await?)?;
-        if running == 0 || start.elapsed() > SETTLED {
+        if (running == 0 && start.elapsed() >= watch) || start.elapsed() > SETTLED {
             return Ok(running);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -23,6 +23,7 @@ use axum::routing::post;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use nix::sys::signal::Signal;
 use redshift_local::stack::execution::follow;
 use redshift_local::stack::ministack::{MiniStack, take_port};
 use redshift_local::stack::process::Process;
@@ -198,7 +199,7 @@ impl Engines {
     /// Ends both.
     pub async fn stop(self) {
         self.ministack.stop().await;
-        self.moto.stop(redshift_local::stack::process::TERM).await;
+        self.moto.stop().await;
     }
 }
 
@@ -211,7 +212,7 @@ async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
         command.env(name, value);
     }
     command.env_remove("AWS_ENDPOINT_URL");
-    let mut process = Process::start("moto", &mut command, dir)?;
+    let mut process = Process::start("moto", &mut command, dir, Signal::SIGTERM)?;
     process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
     let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
     let switch = json!({"stepfunctions": {"execute_state_machine": true}}).to_string();
@@ -225,10 +226,12 @@ async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
 
 async fn make_functions(config: &SdkConfig, gateway: &str, dir: &Path) -> Any<()> {
     let zip = dir.join("bootstrap.zip");
-    let bootstrap = project("tests/engines/bootstrap");
+    let bootstrap = project("tests/engines/bootstrap.py");
     let mut python = Command::new(tools::python_tool("python")?);
+    // It runs under the project's own Python.
     let script = "import sys, zipfile\ninfo = zipfile.ZipInfo('bootstrap'); info.external_attr = 0o755 << 16\n\
-                  zipfile.ZipFile(sys.argv[1], 'w').writestr(info, open(sys.argv[2]).read())";
+                  text = f'#!{sys.executable}\\n' + open(sys.argv[2]).read()\n\
+                  zipfile.ZipFile(sys.argv[1], 'w').writestr(info, text)";
     let zipped = python.args(["-c", script]).arg(&zip).arg(&bootstrap).status().await?;
     if !zipped.success() {
         return Err(failed("cannot zip the scripted function"));

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use redshift_local::stack::process::{interrupted, stop_all};
 use tokio::runtime::Runtime;
 
 /// How a test ends: any error fails it.
@@ -37,6 +38,12 @@ where
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
+    // Nobody drops anything once a signal has ended us.
+    runtime.spawn(async {
+        interrupted().await;
+        stop_all();
+        std::process::exit(130);
+    });
     let shared: Arc<OnceLock<S>> = Arc::default();
     let wanted = |name: &str| {
         let hit = |f: &String| if arguments.exact { name == f } else { name.contains(f.as_str()) };

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -68,11 +69,17 @@ impl Sink {
     }
 
     /// Waits until a call is held back.
+    ///
+    /// # Panics
+    /// Where none is for half a minute.
     pub async fn held(&self) {
         // A permit may be left over from before.
-        while self.lock().held == 0 {
-            self.held.notified().await;
-        }
+        let held = async {
+            while self.lock().held == 0 {
+                self.held.notified().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), held).await.expect("a call that is held back");
     }
 
     /// Lets go what is held back, and holds nothing back any more.

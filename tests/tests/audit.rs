@@ -21,7 +21,7 @@ use tokio::process::Command;
 
 type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_secs(120);
 /// More than one chunk of marks.
 const RUNS: usize = 700;
 /// The function's chunk, and what it may have in flight: 8 calls of 10.
@@ -206,7 +206,7 @@ async fn what_an_overlapping_audit_adds_is_not_lost(a: &Audit) -> Outcome {
         .run("INSERT INTO dev.orders_audit (run_id, order_id, kind, status, changed_in) VALUES (7, 2, 'DIFFERENT', 'NEW', 2)")
         .await?;
     a.sink.release();
-    assert_eq!(answer.await?, Ok(counts(20, 20, 0)));
+    assert_eq!(tokio::time::timeout(TIME, answer).await??, Ok(counts(20, 20, 0)));
     function.kill().await;
     assert_eq!(a.notify("e-2", &remind).await?, Ok(counts(20, 1, 0)), "run 7 again, with what is new");
     assert_eq!(a.sink.runs()["7"], 2);
@@ -295,12 +295,12 @@ async fn out_of_time_it_reports_and_the_retry_goes_on(a: &Audit) -> Outcome {
     a.fresh(RUNS).await?;
     a.sink.reset(Some(55));
     let function = a.function(&[]).await?;
-    // 15 s are kept free for marks and report.
-    let answer = function.begin(json!({"ExecutionId": "e-1"}), Duration::from_secs(17)).await?;
+    let answer =
+        function.begin(json!({"ExecutionId": "e-1"}), orders_audit_fn::MARGIN + Duration::from_secs(6)).await?;
     a.sink.held().await;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(6500)).await;
     a.sink.release();
-    let Err(error) = answer.await? else { return Err(failed("it has all been sent")) };
+    let Err(error) = tokio::time::timeout(TIME, answer).await?? else { return Err(failed("it has all been sent")) };
     assert_eq!(error["errorType"], "NotificationsIncomplete", "{error}");
     let text = error["errorMessage"].as_str().unwrap_or_default();
     assert!(text.contains(&format!("of {RUNS} notifications")) && text.contains("out of time"), "{text}");
@@ -310,6 +310,20 @@ async fn out_of_time_it_reports_and_the_retry_goes_on(a: &Audit) -> Outcome {
     assert_eq!(a.marked().await?, i64::try_from(before)?);
     assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(RUNS, RUNS - before, 0)));
     assert!(a.sink.runs().values().all(|n| *n == 1));
+    Ok(())
+}
+
+/// Ten thousand runs in a thousand calls, with memory that does not grow with them.
+async fn many_runs_take_few_calls_and_little_memory(a: &Audit) -> Outcome {
+    a.fresh(10_000).await?;
+    let function = a.function(&[]).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let idle = function.peak_kib();
+    assert_eq!(function.invoke(json!({"ExecutionId": "e-1"}), TIME * 4).await?, Ok(counts(10_000, 10_000, 0)));
+    let peak = function.peak_kib();
+    function.kill().await;
+    assert_eq!((a.sink.calls(), a.sink.runs().len()), (1_000, 10_000));
+    assert!(idle > 0 && peak < idle + 16 * 1024, "{peak} KiB, {idle} KiB when idle");
     Ok(())
 }
 
@@ -325,6 +339,7 @@ fn main() -> ExitCode {
         two_overlapping_executions_lose_nothing,
         killed_at_any_step_nothing_is_lost,
         out_of_time_it_reports_and_the_retry_goes_on,
+        many_runs_take_few_calls_and_little_memory,
     ];
     run(tests, start, async |a: Audit| a.postgres.stop().await)
 }

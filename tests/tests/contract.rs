@@ -95,6 +95,11 @@ fn the_time_outs_nest() {
     ] {
         assert!(task(state) > number(function, "Timeout"), "{state} outlasts its Lambda");
     }
+    assert!(
+        number("OrdersAuditFn", "Timeout") > 2 * orders_audit_fn::MARGIN.as_secs(),
+        "most of its time is for sending"
+    );
+    assert!(orders_audit_fn::MARGIN.as_secs() > call, "a publish that has begun ends before the Lambda does");
     let attempts = 2 * number("MaxAttempts", "MaxValue");
     let statement = number("StatementTimeoutSeconds", "MaxValue") + number("CancelGraceSeconds", "MaxValue");
     let longest = attempts * (statement + polling::back_off(u32::MAX).as_secs());

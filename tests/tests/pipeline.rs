@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_redshiftdata::types::StatusString;
+use redshift_local::data_api::faults::{Fault, FaultKind};
 use redshift_local::demo::{announce, started};
 use redshift_local::rerun::again;
 use redshift_local::stack::execution::{Ended, follow};
@@ -26,7 +27,7 @@ struct Pipeline {
 }
 
 async fn start() -> Pipeline {
-    let parameters = vec!["SweepSeconds=3".to_owned()];
+    let parameters = ["SweepSeconds=3", "CancelGraceSeconds=4"].map(str::to_owned).to_vec();
     let options = Options { wait_scale: Some(0.02), parameters, ..Options::default() };
     let stack = Stack::start(&options, |_| ()).await.expect("the stack");
     let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await.expect("a queue");
@@ -127,10 +128,10 @@ impl Pipeline {
         for process in std::fs::read_dir("/proc")?.flatten() {
             let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
             let environment = String::from_utf8_lossy(&environment);
-            let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(pid) = process.file_name().to_string_lossy().parse() else { continue };
             if marks.iter().all(|mark| environment.contains(mark)) {
-                let kill = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
-                killed += usize::from(kill.success());
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+                killed += 1;
             }
         }
         Ok(killed)
@@ -302,8 +303,18 @@ async fn an_aborted_statement_ends_the_execution(p: &Pipeline) -> Outcome {
 
 async fn a_duplicate_event_loads_once(p: &Pipeline) -> Outcome {
     p.fresh().await?;
-    let (first, second) = (p.begin("{}").await?, p.begin("{}").await?);
-    for arn in [first, second] {
+    let machine = p.stack.outputs.get("StateMachineArn");
+    let known = async || -> Any<Vec<String>> {
+        let list = p.sfn.list_executions().state_machine_arn(machine).send().await?;
+        Ok(list.executions().iter().map(|e| e.execution_arn().to_owned()).collect())
+    };
+    let before = known().await?;
+    announce(&p.stack).await?;
+    announce(&p.stack).await?;
+    started(&p.stack, before.len() + 1).await?;
+    let new: Vec<_> = known().await?.into_iter().filter(|arn| !before.contains(arn)).collect();
+    assert_eq!(new.len(), 2);
+    for arn in new {
         assert_eq!(p.end(&arn).await?.status.as_str(), "SUCCEEDED");
     }
     assert_eq!(p.final_rows().await?, 10);
@@ -343,6 +354,27 @@ async fn past_its_time_a_statement_is_cancelled(p: &Pipeline) -> Outcome {
         ended.cause
     );
     assert_eq!(p.statements(&ended.arn).await?, [("0/1".to_owned(), StatusString::Aborted)]);
+    p.received(1).await?;
+    Ok(())
+}
+
+/// The roll-back outlasts the grace: the execution ends and says so, and the cancel is still under way.
+async fn a_cancel_that_is_not_confirmed_ends_the_execution(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let fault = |kind| Fault { kind, operation: None, statement_name: Some("/0/1".into()), times: 1 };
+    p.stack.data_api.faults().set(vec![fault(FaultKind::NeverEnds), fault(FaultKind::SlowCancel(9.0))]);
+    let ended =
+        p.execute(&json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 1}]})).await?;
+    assert_eq!(
+        (ended.status.as_str(), ended.error.as_deref()),
+        ("FAILED", Some("CancelNotConfirmed")),
+        "{:?}",
+        ended.cause
+    );
+    let id = ended.statements[0]["Id"].as_str().unwrap_or_default();
+    assert!(ended.cause.is_some_and(|c| c.contains(id)));
+    let described = p.redshift.describe_statement().id(id).wait_time_seconds(30).send().await?;
+    assert_eq!(described.status(), Some(&StatusString::Aborted));
     p.received(1).await?;
     Ok(())
 }
@@ -528,6 +560,7 @@ fn main() -> ExitCode {
         a_duplicate_event_loads_once,
         a_serialization_conflict_is_tried_again_with_a_new_token,
         past_its_time_a_statement_is_cancelled,
+        a_cancel_that_is_not_confirmed_ends_the_execution,
         a_dry_run_says_what_would_run_and_runs_nothing,
         what_a_stopped_execution_left_running_is_cancelled,
         a_singleton_waits_for_the_other_statement,

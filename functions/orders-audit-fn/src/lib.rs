@@ -13,15 +13,16 @@ use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
 use shared::error::cut;
-use shared::{Error, Result};
+use shared::{Error, Result, runtime};
 use tracing::{Instrument, info, info_span};
 
 use message::{Composer, Digest, Notification};
 use publish::Publisher;
 use runs::{AuditTable, Mark, Run, Runs};
 
-/// Time kept free before the Lambda deadline: for the mark of what was sent, and the report.
-const MARGIN: Duration = Duration::from_secs(15);
+/// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
+/// sent is marked, and reported.
+pub const MARGIN: Duration = runtime::SDK_OPERATION_TIMEOUT.saturating_add(Duration::from_secs(15));
 /// Runs that are sent before they are marked: what a kill may send twice. Each mark is a transaction in
 /// the warehouse's commit queue, so it is not one a message.
 const CHUNK: usize = 500;

@@ -17,9 +17,9 @@ const MAX_IDS_BYTES: usize = 60_000;
 pub struct RunId(Option<String>);
 
 impl RunId {
-    /// The id as text; `NULL` where there is none.
+    /// The id as text; `NULL` where there is none, and `(empty)` for the empty text, which SNS refuses.
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or("NULL")
+        self.0.as_deref().map_or("NULL", |id| if id.is_empty() { "(empty)" } else { id })
     }
 
     /// The condition that finds its rows.

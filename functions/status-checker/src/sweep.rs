@@ -1,15 +1,17 @@
 //! Cancels what an execution left running: a statement goes on, and costs, after its execution died.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_redshiftdata::Client;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
 use shared::runtime::parse;
 use shared::statement::{self, Listed};
 use shared::{Error, Result, Status, Target, TargetFields};
+use tokio::time::Instant;
 use tracing::{Instrument, info_span, warn};
 
 use crate::Config;
@@ -30,14 +32,7 @@ struct Request {
     input: Value,
 }
 
-#[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "detail-type")]
-    detail_type: String,
-    detail: Detail,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
     execution_arn: String,
@@ -55,7 +50,7 @@ pub(crate) async fn on_request(client: &Client, config: &Config, payload: Value)
 
 /// For the event of an execution that ended from outside: a submit may be in flight.
 pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value) -> Result<Value> {
-    let event: Event = parse(payload)?;
+    let event: EventBridgeEvent<Detail> = parse(payload)?;
     let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
     if event.detail_type != "Step Functions Execution Status Change" || !ended {
         return Err(Error::InvalidInput(format!(
@@ -74,11 +69,13 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
 async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value, appear: Duration) -> Result<Value> {
     let span = info_span!("sweep", execution);
     async {
-        let start = SystemTime::now();
+        let start = Instant::now();
         let targets = targets(config, input)?;
         let prefix = execution_prefix(execution);
         let mut cancelled: HashMap<String, bool> = HashMap::new();
         loop {
+            // Taken before the look: one that appears during it is found by the next.
+            let elapsed = start.elapsed();
             let mut running = Vec::new();
             for target in &targets {
                 let found = statement::find_by_name_prefix(client, target, &prefix).await?;
@@ -87,7 +84,6 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
             for statement in &running {
                 cancel(client, statement, &mut cancelled).await?;
             }
-            let elapsed = start.elapsed().unwrap_or_default();
             if elapsed >= appear && (running.is_empty() || elapsed >= appear + CONFIRM) {
                 let ids = |list: &[Listed]| list.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
                 return Ok(json!({

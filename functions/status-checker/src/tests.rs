@@ -130,3 +130,19 @@ async fn what_a_dead_execution_left_running_is_cancelled() {
         assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
     }
 }
+
+/// A submit that was in flight when the execution was stopped appears only at the second look.
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_appears_late_is_cancelled_too() {
+    let nothing = mock!(Client::list_statements)
+        .then_output(|| ListStatementsOutput::builder().set_statements(Some(vec![])).build().expect("complete"));
+    let [running, gone] = listed(StatusString::Submitted);
+    let cancel = cancelling(true);
+    let rules = [&nothing, &running, &cancel, &gone];
+    let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, rules);
+    let config = Config { sweep: Duration::from_secs(3), ..config() };
+    let event = json!({"detail-type": "Step Functions Execution Status Change", "source": "aws.states",
+                       "detail": {"executionArn": ARN, "status": "TIMED_OUT"}});
+    let answer = handle(&client, &config, event).await.expect("swept");
+    assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
+}

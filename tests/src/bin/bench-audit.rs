@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use redshift_local::data_api::{Config, Service, serve};
 use redshift_local::stack::postgres::Postgres;
+use redshift_local::stack::process::interrupted;
 use redshift_local::stack::warehouse::Warehouse;
 use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
@@ -25,6 +26,13 @@ const TIME: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> Any<()> {
+    tokio::select! {
+        outcome = run() => outcome,
+        () = interrupted() => Err("interrupted".into()),
+    }
+}
+
+async fn run() -> Any<()> {
     let sink = Sink::default();
     let url = sink.start().await?;
     let idle = idle(&url).await?;
@@ -49,6 +57,11 @@ async fn main() -> Any<()> {
     std::fs::create_dir_all(project("target/bench"))?;
     std::fs::write(project("target/bench/audit.json"), serde_json::to_string_pretty(&report)?)?;
     println!("\nreport: target/bench/audit.json");
+    let peak = warehouse["peak_kib"].as_u64().unwrap_or(u64::MAX);
+    let ratio = report["rows"][2]["ratio"].as_f64().unwrap_or(0.0);
+    if warehouse["calls"] != 1000 || peak >= idle + 16 * 1024 || ratio < 20.0 {
+        return Err("not as claimed: 1,000 calls, 16 MiB above idle, 20 times as fast".into());
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use redshift_local::stack::process::interrupted;
 use redshift_local::stack::project;
 use tests::chaos::{plan, play, stack};
 
@@ -28,10 +29,13 @@ async fn run() -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> 
     };
     println!("seed {seed}");
     let plan = plan(&mut fastrand::Rng::with_seed(seed), 2, 10);
-    let stack = stack().await?;
+    let stack = tokio::select! {
+        stack = stack() => stack?,
+        () = interrupted() => return Err("interrupted".into()),
+    };
     let report = tokio::select! {
         report = play(&stack, seed, &plan, |line| println!("{line}")) => report,
-        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        () = interrupted() => Err("interrupted".into()),
     };
     stack.stop().await;
     let report = report?;

@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use redshift_local::stack::process::interrupted;
 use redshift_local::stack::{Options, Result, StackError};
 use redshift_local::{demo, rerun, up};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the pipeline on this machine: PostgreSQL as Redshift, MiniStack as AWS, the real template.
 #[derive(Debug, Parser)]
@@ -73,13 +73,5 @@ async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<
     tokio::select! {
         outcome = work => outcome,
         () = interrupted() => Err(StackError::new("interrupted; everything that was started has been stopped")),
-    }
-}
-
-async fn interrupted() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
     }
 }

@@ -59,7 +59,8 @@ impl MiniStack {
         if let Some(scale) = wait_scale {
             command.env("SFN_WAIT_SCALE", scale.to_string());
         }
-        let mut process = Process::start("ministack", &mut command, dir)?;
+        // It holds nothing worth keeping, and is slow to end when asked.
+        let mut process = Process::start("ministack", &mut command, dir, Signal::SIGKILL)?;
         process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
         Ok(Self { process, port })
     }
@@ -71,6 +72,6 @@ impl MiniStack {
 
     /// Ends it and the functions that it runs.
     pub async fn stop(self) {
-        self.process.stop(Signal::SIGKILL).await;
+        self.process.stop().await;
     }
 }

@@ -101,12 +101,12 @@ pub struct Stack {
     pub redshift_url: String,
     /// The service itself, for faults.
     pub data_api: Arc<Service>,
-    /// Folder for what lives as long as the stack.
-    pub dir: TempDir,
     ministack: MiniStack,
     postgres: Option<Postgres>,
     api_stop: oneshot::Sender<()>,
     api: JoinHandle<std::io::Result<()>>,
+    /// Folder for what lives as long as the stack; last, so that it goes last.
+    pub dir: TempDir,
 }
 
 impl Stack {

@@ -73,7 +73,7 @@ impl Postgres {
         ] {
             server.arg("-c").arg(setting);
         }
-        let mut process = Process::start("postgres", &mut server, dir)?;
+        let mut process = Process::start("postgres", &mut server, dir, Signal::SIGINT)?;
         let listening = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok();
         process.until(listening).await?;
         let this = Self { process, port };
@@ -102,7 +102,7 @@ impl Postgres {
 
     /// Ends it at once, sessions or not.
     pub async fn stop(self) {
-        self.process.stop(Signal::SIGINT).await;
+        self.process.stop().await;
     }
 }
 

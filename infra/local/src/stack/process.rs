@@ -4,33 +4,33 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use super::{Result, StackError};
-
-/// The signal that asks a program to end.
-pub const TERM: Signal = Signal::SIGTERM;
 
 /// A running program, with its output in a file.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     group: Option<Pid>,
+    end: Signal,
     name: &'static str,
     log: std::path::PathBuf,
 }
 
 impl Process {
-    /// Starts `command`, with its output in `dir/<name>.log`.
+    /// Starts `command`, with its output in `dir/<name>.log`; `end` is the signal that ends it in good order.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(name: &'static str, command: &mut Command, dir: &Path) -> Result<Self> {
+    pub fn start(name: &'static str, command: &mut Command, dir: &Path, end: Signal) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
         let doing = format!("start {name}");
         let output = || File::options().create(true).append(true).open(&log).map_err(|e| StackError::doing(&doing, e));
@@ -43,7 +43,8 @@ impl Process {
             .spawn()
             .map_err(|e| StackError::doing(&doing, e))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok(Self { child, group, name, log })
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).extend(group.map(|group| (group, end)));
+        Ok(Self { child, group, end, name, log })
     }
 
     /// Waits until `ready` says so.
@@ -70,20 +71,56 @@ impl Process {
         StackError::new(format!("{} {what}; the end of its output:\n{tail}", self.name))
     }
 
-    /// Asks it to end by `signal`, then ends whatever is left of its group.
-    pub async fn stop(mut self, signal: Signal) {
-        if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
-            let _ = nix::sys::signal::kill(Pid::from_raw(id), signal);
+    /// Asks it to end, then ends whatever is left of its group.
+    pub async fn stop(mut self) {
+        if let Some(leader) = self.group {
+            let _ = kill(leader, self.end);
             let _ = timeout(Duration::from_secs(5), self.child.wait()).await;
         }
-        // Dropping kills the group.
+        // Dropping kills what is left.
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            let _ = killpg(group, Signal::SIGKILL);
+        let Some(group) = self.group.take() else { return };
+        // PostgreSQL, killed outright, would leave its shared memory behind.
+        let _ = kill(group, self.end);
+        for _ in 0..40 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
         }
+        let _ = killpg(group, Signal::SIGKILL);
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).retain(|(live, _)| *live != group);
+    }
+}
+
+/// What runs, for a signal that ends us.
+static LIVE: Mutex<Vec<(Pid, Signal)>> = Mutex::new(Vec::new());
+
+/// Waits for a signal that is to end us: Ctrl-C, a termination, a closed terminal.
+pub async fn interrupted() {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}
+
+/// Ends every program that was started, for where nobody is left to drop it.
+pub fn stop_all() {
+    let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
+    for (group, end) in &live {
+        let _ = kill(*group, *end);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    for (group, _) in live {
+        let _ = killpg(group, Signal::SIGKILL);
     }
 }

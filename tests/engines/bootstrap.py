@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A function that asks the gateway of the tests for its answer."""
 import os
 from urllib.request import Request, urlopen
