@@ -49,7 +49,17 @@ BEGIN
     SELECT COALESCE(MAX(changed_in), 0) + 1 INTO this_audit FROM dev.orders_audit;
 
     DROP TABLE IF EXISTS audit_orders_sp_mismatches;
-    CREATE TEMP TABLE audit_orders_sp_mismatches AS
+    -- With types of its own: those of a SELECT would be as narrow as the longest literal in it.
+    CREATE TEMP TABLE audit_orders_sp_mismatches (
+        mismatch_key VARCHAR(96),
+        run_id BIGINT,
+        order_id BIGINT,
+        kind VARCHAR(32),
+        differing_columns VARCHAR(256),
+        order_ts TIMESTAMP
+    );
+
+    INSERT INTO audit_orders_sp_mismatches (mismatch_key, run_id, order_id, kind, differing_columns, order_ts)
     SELECT
         kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':' || COALESCE(CAST(order_id AS VARCHAR), '')
             AS mismatch_key,
@@ -106,6 +116,13 @@ BEGIN
     FROM dev.orders_final
     GROUP BY run_id, order_id
     HAVING COUNT(*) > 1;
+
+    -- A row from before there were kinds is the mismatch that is found now.
+    UPDATE dev.orders_audit
+    SET mismatch_key = m.mismatch_key, kind = m.kind
+    FROM audit_orders_sp_mismatches m
+    WHERE orders_audit.kind = 'UNKNOWN' AND orders_audit.status <> 'RESOLVED'
+        AND m.run_id = orders_audit.run_id AND m.order_id = orders_audit.order_id;
 
     -- Gone: resolved.
     UPDATE dev.orders_audit

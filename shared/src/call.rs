@@ -69,7 +69,9 @@ pub struct QualifiedName(String);
 impl QualifiedName {
     /// Parses `schema.name`; `what` says in the error what the name is of.
     pub fn parse(text: &str, what: &str) -> Result<Self> {
-        let refuse = |why: String| Error::InvalidInput(format!("{what} {text:?}: {why}"));
+        // What comes after a name may be arguments: not for errors, which are logged and mailed.
+        let shown: String = text.chars().take_while(|c| c.is_alphanumeric() || "._$\"".contains(*c)).collect();
+        let refuse = |why: String| Error::InvalidInput(format!("{what} {shown:?}: {why}"));
         let mut scanner = Scanner::new(text);
         let name = scanner.qualified_name().map_err(refuse)?;
         if !scanner.at_end() {
@@ -654,6 +656,8 @@ mod tests {
         let secret = ProcedureCall::from_sql("CALL dev.p('hunter2')").expect("valid");
         let shown = format!("{secret} {secret:?} {}", secret.sql_with_placeholders());
         assert!(!shown.contains("hunter2"), "{shown}");
+        let error = ProcedureCall::new("dev.p('hunter2')", vec![]).expect_err("refused").to_string();
+        assert!(error.contains("dev.p") && !error.contains("hunter2"), "{error}");
         let error = ProcedureCall::from_sql("CALL dev.p('hunter2'||x)").expect_err("refused").to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }

@@ -132,6 +132,9 @@ impl Error {
             | "ThrottledException"
             | "TooManyRequestsException"
             | "RequestLimitExceeded"
+            | "KMSThrottling"
+            | "KMSThrottlingException"
+            | "Throttled"
             | "SlowDown" => Self::Throttled(text),
             "AccessDeniedException"
             | "AccessDenied"

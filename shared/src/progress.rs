@@ -43,6 +43,9 @@ pub struct Ticket {
     /// When its cancellation was requested because its time was over.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
     pub cancel_requested_at: Option<SystemTime>,
+    /// Whether that request was refused, and has to be made again: a statement must run to be cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_refused: bool,
 }
 
 fn one() -> u32 {
@@ -138,7 +141,6 @@ pub enum Decision {
 pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: SystemTime) -> Decision {
     let timeout = Duration::from_secs(ticket.timeout_seconds);
     let elapsed = since(description.created_at, now);
-    let deadline = description.created_at + timeout;
     let over = format!(
         "{} ran longer than its TimeoutSeconds of {}",
         ticket.procedure.as_deref().unwrap_or("the statement"),
@@ -151,23 +153,32 @@ pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: 
             let text = format!("{over} and was cancelled; statement {}: {engine}", ticket.id);
             Decision::End(end(description, Some(failure(FailureKind::StatementTimedOut, &text, ticket.attempt))))
         }
-        (Status::Failed | Status::Aborted, _) => {
-            let kind = FailureKind::classify(description.status, engine);
+        (Status::Failed | Status::Aborted, requested) => {
+            let kind = match FailureKind::classify(description.status, engine) {
+                // However the engine puts it, it was our cancel.
+                FailureKind::AbortedByUser | FailureKind::AbortedBySystem | FailureKind::ConnectionLost
+                    if requested.is_some() =>
+                {
+                    FailureKind::StatementTimedOut
+                }
+                kind => kind,
+            };
             let text = if engine.is_empty() { "the engine gives no reason" } else { engine };
             Decision::End(end(description, Some(failure(kind, text, ticket.attempt))))
         }
-        // Whether a cancel was taken or refused again and again: the grace ends it.
-        (_, requested) if elapsed >= timeout && since(requested.unwrap_or(deadline), now) >= grace => {
+        // Whether the cancel was taken or refused again and again: the grace ends it.
+        (_, Some(requested)) if since(requested, now) >= grace => {
             let text = format!(
                 "{over}, and {} s after its cancellation was requested statement {} is still {}; it may be rolling \
                  back: see aws redshift-data describe-statement --id {}",
-                since(requested.unwrap_or(deadline), now).as_secs(),
+                since(requested, now).as_secs(),
                 ticket.id,
                 description.status,
                 ticket.id
             );
             Decision::End(end(description, Some(failure(FailureKind::CancelNotConfirmed, &text, ticket.attempt))))
         }
+        (_, Some(_)) if ticket.cancel_refused => Decision::Cancel,
         (_, Some(_)) => Decision::Wait(polling::wait_after_cancel()),
         (_, None) if elapsed >= timeout => Decision::Cancel,
         (_, None) => Decision::Wait(polling::wait(elapsed, timeout.saturating_sub(elapsed))),
@@ -204,6 +215,7 @@ impl Ticket {
             attempt: 1,
             max_attempts: 1,
             cancel_requested_at: None,
+            cancel_refused: false,
         }
     }
 }
@@ -305,8 +317,10 @@ mod tests {
             let cancelled = ticket(Some(100));
             assert_eq!(decide(&cancelled, 101), Decision::Wait(Duration::from_secs(2)), "requested once");
             assert_eq!(ended(&cancelled, status, "", 400), Some("CancelNotConfirmed"));
-            assert_eq!(decide(&running, 399), Decision::Cancel, "refused so far, asked again");
-            assert_eq!(ended(&running, status, "", 400), Some("CancelNotConfirmed"), "never taken");
+            assert_eq!(decide(&running, 9000), Decision::Cancel, "never without having asked");
+            let refused = Ticket { cancel_refused: true, ..ticket(Some(100)) };
+            assert_eq!(decide(&refused, 399), Decision::Cancel, "refused so far, asked again");
+            assert_eq!(ended(&refused, status, "", 400), Some("CancelNotConfirmed"));
         }
         assert_eq!(ended(&running, Status::Finished, "", 5), Some("-"));
         assert_eq!(ended(&running, Status::Failed, "ERROR: division by zero", 5), Some("StatementFailed"));
@@ -321,6 +335,8 @@ mod tests {
         assert_eq!(ended(&cancelled, Status::Finished, "", 105), Some("-"), "it made it after all");
         assert_eq!(ended(&cancelled, Status::Aborted, "", 105), Some("StatementTimedOut"));
         assert_eq!(ended(&cancelled, Status::Failed, "ERROR: disk full", 105), Some("DiskFull"));
+        let told = "ERROR: Query (1) cancelled on user's request";
+        assert_eq!(ended(&cancelled, Status::Failed, told, 105), Some("StatementTimedOut"));
     }
 
     #[test]

@@ -70,9 +70,10 @@ async fn once(
     while !status.has_ended() {
         let Some(wait) = polling::long_poll(left()) else {
             statement::cancel(client, &id).await?;
-            return Err(Error::AuditQueryFailed(format!(
+            // Most likely it waits for the lock of an audit: the next try finds that ended.
+            return Err(Error::NotificationsIncomplete(format!(
                 "{} (statement {id}) was still {status} shortly before the function's deadline and was cancelled; \
-                 give the function more time, or the audit table a sort key",
+                 it waits for an audit that runs, or needs more time",
                 query.name
             )));
         };

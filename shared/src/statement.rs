@@ -226,8 +226,9 @@ pub async fn describe(client: &Client, id: &StatementId, wait: Option<Duration>)
 pub async fn cancel(client: &Client, id: &StatementId) -> Result<bool> {
     match client.cancel_statement().id(id.as_str()).send().await {
         Ok(answer) => Ok(answer.status().unwrap_or(false)),
-        // What the service answers to a statement that is not running is a ValidationException.
-        Err(e) if e.code() == Some("ValidationException") => Ok(false),
+        // To a statement that is not running the service answers by a ValidationException, and by a
+        // QueryTimeoutException where the cancel itself takes too long. [API model]
+        Err(e) if matches!(e.code(), Some("ValidationException" | "QueryTimeoutException")) => Ok(false),
         Err(e) => Err(not_found(id, Error::from_sdk(&format!("cancel statement {id}"), e))),
     }
 }
@@ -239,10 +240,18 @@ pub struct Listed {
     pub id: StatementId,
     /// Its name.
     pub name: String,
-    /// Where it stands.
-    pub status: Status,
+    /// Where it stands; nothing where the service's word is unknown, which counts as not ended: what still
+    /// runs has to be found whatever it is called.
+    pub status: Option<Status>,
     /// Its SQL text.
     pub sql: String,
+}
+
+impl Listed {
+    /// Whether it may still run.
+    pub fn is_active(&self) -> bool {
+        !self.status.is_some_and(Status::has_ended)
+    }
 }
 
 /// Every statement of this role whose name begins with `prefix`, of all statuses, from all pages.
@@ -270,7 +279,7 @@ pub async fn find_by_name_prefix(client: &Client, target: &Target, prefix: &str)
             found.push(Listed {
                 id: StatementId::parse(statement.id())?,
                 name: name.to_owned(),
-                status: Status::parse(statement.status().map_or("", StatusString::as_str))?,
+                status: statement.status().and_then(|s| Status::parse(s.as_str()).ok()),
                 sql: statement.query_string().unwrap_or_default().to_owned(),
             });
         }
@@ -295,14 +304,13 @@ pub async fn check_alone(
     let own = attempt.statement_name();
     let is_other = |s: &Listed| {
         let same = QualifiedName::called_by(&s.sql).is_some_and(|name| name.same_as(call.procedure()));
-        same && !s.status.has_ended() && s.name != own
+        same && s.is_active() && s.name != own
     };
     match find_by_name_prefix(client, target, "").await?.into_iter().find(is_other) {
         None => Ok(()),
-        Some(other) => Err(Error::AlreadyRunning(format!(
-            "{call} is {} already as statement {} ({})",
-            other.status, other.id, other.name
-        ))),
+        Some(other) => {
+            Err(Error::AlreadyRunning(format!("{call} is running already as statement {} ({})", other.id, other.name)))
+        }
     }
 }
 

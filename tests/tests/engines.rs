@@ -200,7 +200,8 @@ fn errors() -> Vec<Path> {
         });
         let audit = if retried("Notify") { vec![Fail(name), notified()] } else { vec![Fail(name)] };
         let error = (!retried("Notify")).then_some(*name);
-        let answers = [(RUNNER, vec![finished(), finished()]), (CHECKER, vec![cancelled()]), (AUDIT, audit)];
+        let checks = if error.is_some() { vec![cancelled()] } else { vec![] };
+        let answers = [(RUNNER, vec![finished(), finished()]), (CHECKER, checks), (AUDIT, audit)];
         all.push(path(
             format!("notify-fails-{name}"),
             &answers,
@@ -239,7 +240,8 @@ fn repeats(state: &str, error: &str) -> bool {
 /// Every name that passes by itself, once, at every task that calls a function.
 fn retries() -> Vec<Path> {
     let mut all = Vec::new();
-    for name in EVERYWHERE {
+    // A function cannot fail by a name of Step Functions' own.
+    for name in EVERYWHERE.into_iter().filter(|name| !name.starts_with("States.")) {
         let label = name.replace('.', "-");
         let fail = || Fail(name);
         let plan = || Give(json!({"DryRun": true, "Statements": []}));

@@ -45,7 +45,9 @@ pub async fn handle(
     let end = context.deadline();
     let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
     let prefix = format!("{}notify/", execution_prefix(execution));
-    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, deadline: end };
+    // A query that is cancelled then still leaves time to say so.
+    let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, execution, deadline };
     let composer = Composer { audit: &config.audit, words: &config.words, execution };
     let job = Job { table, publisher, composer, report: Report::default() };

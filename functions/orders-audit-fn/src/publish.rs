@@ -58,8 +58,7 @@ impl Publisher<'_> {
     /// Sends all, in batches of ten and several batches at once.
     ///
     /// # Errors
-    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`,
-    /// `RequestRefused`. What was sent before is lost with it, and is sent again next time.
+    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`.
     pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         for (place, notification) in notifications.iter().enumerate() {
@@ -109,6 +108,11 @@ impl Publisher<'_> {
                     }
                     // The SDK has already repeated what passes by itself.
                     Error::ServiceUnavailable(text) | Error::Throttled(text) => {
+                        why = text;
+                        break;
+                    }
+                    // This batch's own fault: the others go out, and are marked.
+                    Error::RequestRefused(text) => {
                         why = text;
                         break;
                     }

@@ -28,12 +28,9 @@ impl RunId {
     }
 
     /// As a literal that means the same on Redshift, where a backslash escapes, and on PostgreSQL, where
-    /// it does not.
+    /// it does not. Quoted also where it is a number: a column of numbers reads it, one of text needs it.
     fn literal(&self) -> Option<String> {
         let id = self.0.as_deref()?;
-        if id.parse::<i64>().is_ok() {
-            return Some(id.to_owned());
-        }
         let quoted = id.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
         Some(quoted.collect::<Vec<_>>().join(" || CHR(92) || "))
     }
@@ -247,7 +244,7 @@ mod tests {
     fn a_run_is_found_by_a_condition_that_quotes() {
         let condition = |id| RunId::from(id).condition("run_id");
         assert_eq!(condition(None), "run_id IS NULL");
-        assert_eq!(condition(Some("42")), "run_id = 42");
+        assert_eq!(condition(Some("007")), "run_id = '007'");
         assert_eq!(condition(Some("it's")), "run_id = 'it''s'");
         assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
     }
@@ -259,7 +256,7 @@ mod tests {
         let run = |id: Option<&str>, changed_in| Run { id: id.into(), mismatches: vec![], due: true, changed_in };
         let sql = mark_sql(&audit, Mark::Notified, &[run(Some("1"), 3), run(None, 7), run(Some("x"), 5)]);
         assert_eq!(sql.len(), 1);
-        assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN (1, 'x') OR k IS NULL)"), "{}", sql[0]);
+        assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);
         assert!(mark_sql(&audit, Mark::Closed, &[run(None, 0)])[0].ends_with("AND (k IS NULL)"));
         let long = "y".repeat(1000);
         let many: Vec<_> = (0..200).map(|_| run(Some(&long), 1)).collect();

@@ -97,7 +97,7 @@ async fn run_with(
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Value> {
     let mut context = Context::default();
-    let deadline = SystemTime::now() + Duration::from_secs(60);
+    let deadline = SystemTime::now() + Duration::from_secs(300);
     context.deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
     handle(warehouse, topic, &Config::from_env(env).expect("valid"), json!({"ExecutionId": "x"}), &context).await
 }
@@ -227,7 +227,7 @@ async fn what_was_sent_is_marked_and_what_was_not_is_not() {
     run(&warehouse, &topic).await.expect_err("incomplete");
     let submitted = submitted.lock().expect("lock").clone();
     assert_eq!(submitted.len(), 2, "{submitted:?}");
-    assert!(submitted[1].contains("run_id IN (1, 3)") && submitted[1].ends_with("[x]"), "{}", submitted[1]);
+    assert!(submitted[1].contains("run_id IN ('1', '3')") && submitted[1].ends_with("[x]"), "{}", submitted[1]);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn above_the_limit_one_digest_takes_the_place_of_many() {
         let sent = Sent::default();
         run_with(&warehouse, &topic(&sent, |_, _| None), with("MAX_NOTIFICATIONS", limit)).await.expect("notified");
         assert_eq!(*sent.lock().expect("lock"), messages);
-        assert!(submitted.lock().expect("lock")[1].contains("run_id IN (1, 2, 3, 4, 5)"), "all are marked");
+        assert!(submitted.lock().expect("lock")[1].contains("run_id IN ('1', '2', '3', '4', '5')"), "all are marked");
     }
 }
 
@@ -358,9 +358,9 @@ fn a_notification_says_what_a_person_needs() {
          2 rows in both, with different values (DIFFERENT)\n\
          1 row in S3 staging but not in Redshift (MISSING_IN_REDSHIFT)\n\
          order_ts from 2026-01-01 00:00:00 to 2026-01-03 00:00:00\n\n\
-         To look:    SELECT * FROM dev.orders_audit WHERE run_id = 42 AND status <> 'RESOLVED';\n\
+         To look:    SELECT * FROM dev.orders_audit WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
-         To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = 42 AND status <> 'RESOLVED';\n\
-         To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 42;\n"
+         To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
+         To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"
     );
 }

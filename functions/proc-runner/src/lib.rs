@@ -13,6 +13,8 @@ use tracing::{Instrument, info, info_span};
 
 /// What a procedure gets where neither the request nor the environment says: 2 hours.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 7200;
+/// More would run into the 25,000 events of an execution's history.
+const MOST_ATTEMPTS: u32 = 10;
 /// Attempts where neither the request nor the environment says.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
@@ -108,8 +110,9 @@ impl Item {
             db_user: self.db_user,
         };
         let max_attempts = self.max_attempts.unwrap_or(config.max_attempts);
-        if max_attempts == 0 {
-            return Err(Error::InvalidInput("MaxAttempts is 0; it has to be at least 1".into()));
+        if !(1..=MOST_ATTEMPTS).contains(&max_attempts) {
+            let text = format!("MaxAttempts is {max_attempts}; it has to be 1 to {MOST_ATTEMPTS}");
+            return Err(Error::InvalidInput(text));
         }
         let timeout_seconds = self.timeout_seconds.unwrap_or(config.timeout_seconds);
         Ok(Job {
@@ -345,6 +348,7 @@ mod tests {
             json!({"Procedure": "dev.p", "ClusterIdentifier": "c", "SecretArn": "s", "DbUser": "u"}),
             json!({"Procedure": "dev.p", "TimeoutSeconds": 0}),
             json!({"Procedure": "dev.p", "MaxAttempts": 0}),
+            json!({"Procedure": "dev.p", "MaxAttempts": 11}),
             json!({"Procedure": "dev.p", "TimeoutSecond": 5}),
             json!({"Procedure": "dev.p", "Step": -1}),
         ] {

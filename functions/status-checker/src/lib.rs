@@ -10,7 +10,7 @@ use aws_sdk_redshiftdata::Client;
 use serde_json::Value;
 use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
 use shared::runtime::{parse, var_parsed};
-use shared::statement::{self, Description};
+use shared::statement;
 use shared::{Error, Result, StatementId, TargetFields, polling};
 use tracing::{Instrument, info, info_span, warn};
 
@@ -72,24 +72,24 @@ pub async fn handle(client: &Client, config: &Config, payload: Value) -> Result<
 async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<Progress> {
     let id = StatementId::parse(&ticket.id)?;
     check_timeout(ticket.timeout_seconds)?;
-    let look = async |wait| -> Result<(Description, Decision)> {
-        let description = statement::describe(client, &id, wait).await?;
-        let decision = decide(&ticket, &description, config.grace, SystemTime::now());
-        Ok((description, decision))
-    };
     let wait = match ticket.cancel_requested_at {
-        Some(_) => Some(polling::wait_after_cancel()),
+        // It returns at the end anyway, and a long roll-back costs fewer turns of the loop.
+        Some(_) if !ticket.cancel_refused => Some(polling::MAX_LONG_POLL),
+        Some(_) => None,
         None => polling::long_poll(ticket.left(SystemTime::now())),
     };
-    let (mut description, mut decision) = look(wait).await?;
+    let mut description = statement::describe(client, &id, wait).await?;
+    let mut decision = decide(&ticket, &description, config.grace, SystemTime::now());
     if decision == Decision::Cancel {
-        if statement::cancel(client, &id).await? {
-            warn!(timeout_seconds = ticket.timeout_seconds, "cancellation requested");
-            ticket.cancel_requested_at = Some(SystemTime::now());
-        } else {
+        let taken = statement::cancel(client, &id).await?;
+        warn!(timeout_seconds = ticket.timeout_seconds, taken, "cancellation requested");
+        ticket.cancel_requested_at.get_or_insert_with(SystemTime::now);
+        ticket.cancel_refused = !taken;
+        if !taken {
             // Nothing to cancel: it has just ended, or does not run yet. The second is asked again at
             // the next check.
-            (description, decision) = look(None).await?;
+            description = statement::describe(client, &id, None).await?;
+            decision = decide(&ticket, &description, config.grace, SystemTime::now());
         }
     }
     info!(status = %description.status, "checked");

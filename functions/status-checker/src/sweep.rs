@@ -37,6 +37,7 @@ struct Request {
 struct Detail {
     execution_arn: String,
     status: String,
+    error: Option<String>,
     /// The execution's input as a JSON string; absent where it was too large for the event.
     input: Option<String>,
 }
@@ -59,8 +60,10 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
         )));
     }
     let input = event.detail.input.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    // An execution that failed had seen the end of its last task: nothing is in flight.
-    let appear = if event.detail.status == "FAILED" { Duration::ZERO } else { config.sweep };
+    // An execution that failed by an answer of ours had seen the end of its last task: nothing is in flight.
+    let unseen = |error: &String| error.starts_with("States.") || error.starts_with("Lambda.");
+    let failed = event.detail.status == "FAILED";
+    let appear = if failed && !event.detail.error.iter().any(unseen) { Duration::ZERO } else { config.sweep };
     sweep(client, config, &event.detail.execution_arn, &input, appear).await
 }
 
@@ -77,14 +80,27 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
             // Taken before the look: one that appears during it is found by the next.
             let elapsed = start.elapsed();
             let mut running = Vec::new();
+            let mut failure = None;
             for target in &targets {
-                let found = statement::find_by_name_prefix(client, target, &prefix).await?;
-                running.extend(found.into_iter().filter(|s| !s.status.has_ended()));
+                // One warehouse that cannot be asked must not keep the others running.
+                let found = match statement::find_by_name_prefix(client, target, &prefix).await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                        continue;
+                    }
+                };
+                running.extend(found.into_iter().filter(Listed::is_active));
             }
             for statement in &running {
-                cancel(client, statement, &mut cancelled).await?;
+                if let Err(error) = cancel(client, statement, &mut cancelled).await {
+                    failure.get_or_insert(error);
+                }
             }
             if elapsed >= appear && (running.is_empty() || elapsed >= appear + CONFIRM) {
+                if let Some(error) = failure {
+                    return Err(error);
+                }
                 let ids = |list: &[Listed]| list.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
                 return Ok(json!({
                     "Cancelled": cancelled.keys().collect::<Vec<_>>(),
@@ -101,7 +117,7 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
 /// A statement must run to be cancelled, so a refused request is made again at the next sweep.
 async fn cancel(client: &Client, statement: &Listed, cancelled: &mut HashMap<String, bool>) -> Result<()> {
     let requested = cancelled.entry(statement.id.to_string()).or_default();
-    if !*requested || statement.status != Status::Started {
+    if !*requested || statement.status != Some(Status::Started) {
         *requested = statement::cancel(client, &statement.id).await?;
         warn!(statement_id = %statement.id, statement_name = statement.name, requested, "cancellation requested");
     }
