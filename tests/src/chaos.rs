@@ -107,6 +107,7 @@ fn catalogue() -> Vec<Trouble> {
             Expected::Error("SerializationConflict"),
         ),
         one("session killed in mid-statement", vec![fault(K::KillSession(0.3), None, Some("/0/1"), 1)], ok),
+        one("PostgreSQL crashes in mid-statement", vec![fault(K::CrashServer(0.3), None, Some("/0/1"), 1)], ok),
         one("session killed in mid-audit", vec![fault(K::KillSession(0.1), None, Some("/1/1"), 1)], ok),
     ]
 }

@@ -74,7 +74,9 @@ async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<P
     check_timeout(ticket.timeout_seconds)?;
     let wait = match ticket.cancel_requested_at {
         // It returns at the end anyway, and a long roll-back costs fewer turns of the loop.
-        Some(_) if !ticket.cancel_refused => Some(polling::MAX_LONG_POLL),
+        Some(requested) if !ticket.cancel_refused => {
+            polling::long_poll(config.grace.saturating_sub(requested.elapsed().unwrap_or_default()))
+        }
         Some(_) => None,
         None => polling::long_poll(ticket.left(SystemTime::now())),
     };

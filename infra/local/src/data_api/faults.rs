@@ -52,6 +52,9 @@ pub enum FaultKind {
     FailWith(String),
     /// The statement's session is killed so many seconds after its start.
     KillSession(f64),
+    /// PostgreSQL loses the statement's process so many seconds after its start, ends every session and
+    /// recovers. Works for a PostgreSQL on this machine that we may send signals to.
+    CrashServer(f64),
     /// The statement is not known any more, as after 24 hours.
     Expire,
     /// The statement is described with this status.
@@ -107,6 +110,7 @@ pub(super) struct Run {
     pub(super) slow_cancel: Option<Duration>,
     pub(super) fail_with: Option<String>,
     pub(super) kill_after: Option<Duration>,
+    pub(super) crash_after: Option<Duration>,
 }
 
 impl Run {
@@ -127,6 +131,8 @@ impl Run {
             ),
             fail_with: faults
                 .take(operation, name, |k| if let FaultKind::FailWith(t) = k { Some(t.clone()) } else { None }),
+            crash_after: faults
+                .take(operation, name, |k| if let FaultKind::CrashServer(s) = k { seconds(s) } else { None }),
             kill_after: faults.take(
                 operation,
                 name,

@@ -95,6 +95,12 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     if let Some(delay) = statement.run.kill_after {
         tokio::spawn(kill(postgres, pid, delay));
     }
+    if let Some(delay) = statement.run.crash_after {
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        });
+    }
     let outcome = match (&statement.run.fail_with, &request.sqls) {
         (Some(text), _) => Err(End::Failed(text.clone())),
         (None, None) => {
