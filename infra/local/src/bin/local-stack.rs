@@ -54,8 +54,13 @@ async fn run(command: Command) -> Result<()> {
         Command::Demo => unless_interrupted(demo::demo(|line| println!("{line}"))).await,
         Command::Up { port, database_url } => {
             let options = Options { port, database_url, ..Options::default() };
-            let stack = unless_interrupted(up::up(&options, |line| println!("{line}"))).await?;
-            interrupted().await;
+            // One listener for both: a signal between two would be lost.
+            let mut stop = std::pin::pin!(interrupted());
+            let stack = tokio::select! {
+                stack = up::up(&options, |line| println!("{line}")) => stack?,
+                () = &mut stop => return Err(StackError::new("interrupted; everything that was started has been stopped")),
+            };
+            stop.await;
             println!("stopping");
             stack.stop().await;
             Ok(())
