@@ -13,9 +13,7 @@ use redshift_local::stack::execution::follow;
 use redshift_local::stack::{Options, Stack, StackError};
 use serde_json::{Value, json};
 
-use crate::failed;
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::{Any, failed};
 
 /// An execution that has not ended by then hangs.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -191,7 +189,7 @@ pub async fn play(stack: &Stack, seed: u64, plan: &[Trouble], mut say: impl FnMu
 
 async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
-    stack.data_api.faults().set(vec![]);
+    stack.data_api.service.faults().set(vec![]);
     stack.warehouse.reset().await?;
     // Both take long enough to be stopped, killed and overtaken.
     for (name, seconds) in [("enriched_orders_sp", 0.6), ("audit_orders_sp", 0.3)] {
@@ -204,7 +202,7 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
     let mut faults = trouble.faults.clone();
     // The first polls are cut short, so that the loop turns.
     faults.push(fault(FaultKind::CutWait(0.2), None, None, 3));
-    stack.data_api.faults().set(faults);
+    stack.data_api.service.faults().set(faults);
     let input = json!({"Procedures": [
         {"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 4, "MaxAttempts": 3},
         {"Procedure": "dev.audit_orders_sp", "TimeoutSeconds": 60, "MaxAttempts": 3}
@@ -242,7 +240,7 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
     let lost = if row.succeeded > 0 { "<> 1" } else { "> 1" };
     row.lost_or_doubled += wrong_orders(stack, lost).await?;
     // Whatever happened, running it again sets it right.
-    stack.data_api.faults().set(vec![]);
+    stack.data_api.service.faults().set(vec![]);
     let again =
         sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn")).input("{}").send().await?;
     let again = follow(&sfn, &again.execution_arn, LIMIT, |_| ()).await?;

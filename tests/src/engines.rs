@@ -33,9 +33,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::failed;
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::{Any, failed};
 
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
 const ROLE: &str = "arn:aws:iam::123456789012:role/loader";

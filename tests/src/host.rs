@@ -18,9 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::failed;
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::{Any, failed};
 /// What a function answers: its response, or its error.
 pub type Answer = Result<Value, Value>;
 

@@ -15,8 +15,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use redshift_local::stack::process::{interrupted, stop_all};
 use tokio::runtime::Runtime;
 
-/// How a test ends: any error fails it.
-pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+/// A result of helpers and tests: any error fails the test.
+pub type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How a test ends.
+pub type Outcome = Any<()>;
 
 /// A test on something shared.
 pub type Test<S> = for<'a> fn(&'a S) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;

@@ -1,13 +1,11 @@
 //! orders-audit-fn as its real bootstrap, on a real PostgreSQL: what is sent, what is remembered, and what
 //! becomes of both when the function is killed at any step.
 
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redshift_local::data_api::faults::{Fault, FaultKind};
-use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::tools;
 use redshift_local::stack::warehouse::Warehouse;
@@ -15,11 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::host::{Answer, Function};
 use tests::sink::Sink;
-use tests::{Outcome, failed, run, tests};
-use tokio::net::TcpListener;
+use tests::{Any, Outcome, failed, run, tests};
 use tokio::process::Command;
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const TIME: Duration = Duration::from_secs(120);
 /// More than one chunk of marks.
@@ -29,8 +24,7 @@ const MAY_REPEAT: usize = 500 + 80;
 
 struct Audit {
     warehouse: Warehouse,
-    service: Arc<Service>,
-    api_url: String,
+    api: Running,
     sink: Sink,
     sink_url: String,
     postgres: Postgres,
@@ -42,19 +36,16 @@ async fn start() -> Audit {
     let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
     warehouse.reset().await.expect("tables");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let api_url = format!("http://{}", listener.local_addr().expect("an address"));
-    let service = Arc::new(Service::new(Config::new(warehouse.config().clone(), vec![])));
-    tokio::spawn(serve(listener, service.clone(), std::future::pending()));
+    let api = Running::start(Config::new(warehouse.config().clone(), vec![])).await.expect("the Data API");
     let sink = Sink::default();
     let sink_url = sink.start().await.expect("a sink");
-    Audit { warehouse, service, api_url, sink, sink_url, postgres, _dir: dir }
+    Audit { warehouse, api, sink, sink_url, postgres, _dir: dir }
 }
 
 impl Audit {
     /// An audit table with so many unresolved runs, nothing sent.
     async fn fresh(&self, runs: usize) -> Outcome {
-        self.service.faults().set(vec![]);
+        self.api.service.faults().set(vec![]);
         self.sink.reset(None);
         self.warehouse.reset().await?;
         let rows = format!(
@@ -66,7 +57,7 @@ impl Audit {
 
     async fn function(&self, more: &[(&str, &str)]) -> Any<Function> {
         let own = [
-            ("AWS_ENDPOINT_URL_REDSHIFT_DATA", self.api_url.as_str()),
+            ("AWS_ENDPOINT_URL_REDSHIFT_DATA", self.api.url.as_str()),
             ("AWS_ENDPOINT_URL_SNS", &self.sink_url),
             ("WORKGROUP_NAME", "w-1"),
             ("DATABASE", self.warehouse.database()),
@@ -86,7 +77,7 @@ impl Audit {
 
     fn fault(&self, kind: FaultKind, statement: Option<&str>, operation: Option<&str>, times: u32) {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        self.service.faults().set(vec![Fault {
+        self.api.service.faults().set(vec![Fault {
             kind,
             statement_name: own(statement),
             operation: own(operation),
@@ -258,7 +249,7 @@ async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
             }
             Step::MarkAccepted => {
                 for _ in 0..500 {
-                    if a.service.faults().left().is_empty() {
+                    if a.api.service.faults().left().is_empty() {
                         break;
                     }
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -266,7 +257,7 @@ async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
             }
         }
         function.kill().await;
-        a.service.faults().set(vec![]);
+        a.api.service.faults().set(vec![]);
         let before: usize = a.sink.runs().values().sum();
         a.sink.release();
         match step {
@@ -341,5 +332,9 @@ fn main() -> ExitCode {
         out_of_time_it_reports_and_the_retry_goes_on,
         many_runs_take_few_calls_and_little_memory,
     ];
-    run(tests, start, async |a: Audit| a.postgres.stop().await)
+    let stop = async |a: Audit| {
+        a.api.stop().await;
+        a.postgres.stop().await;
+    };
+    run(tests, start, stop)
 }

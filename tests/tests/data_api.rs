@@ -1,8 +1,6 @@
 //! The local Data API on a real PostgreSQL, through the Rust SDK and through the aws CLI.
 
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_redshiftdata::Client;
@@ -10,38 +8,33 @@ use aws_sdk_redshiftdata::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
-use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::deploy::aws;
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::sdk_config;
 use redshift_local::stack::warehouse::Warehouse;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Outcome, failed, run, tests};
-use tokio::net::TcpListener;
+use tests::{Any, Outcome, failed, run, tests};
 
 struct Api {
     client: Client,
-    url: String,
+    api: Running,
     warehouse: Warehouse,
     postgres: Postgres,
     _dir: TempDir,
 }
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 async fn start() -> Api {
     let dir = TempDir::new().expect("a folder");
     let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
     warehouse.reset().await.expect("sample orders");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
     let mut config = Config::new(warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);
     config.page_rows = 10;
-    tokio::spawn(serve(listener, Arc::new(Service::new(config)), std::future::pending()));
-    let client = Client::new(&sdk_config(&url).await);
-    Api { client, url, warehouse, postgres, _dir: dir }
+    let api = Running::start(config).await.expect("the Data API");
+    let client = Client::new(&sdk_config(&api.url).await);
+    Api { client, api, warehouse, postgres, _dir: dir }
 }
 
 impl Api {
@@ -356,7 +349,7 @@ async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
 }
 
 async fn the_aws_cli_can_talk_to_it(api: &Api) -> Outcome {
-    let cli = async |arguments: &[&str]| aws(&api.url, &[&["redshift-data"], arguments].concat()).await;
+    let cli = async |arguments: &[&str]| aws(&api.api.url, &[&["redshift-data"], arguments].concat()).await;
     let target = ["--workgroup-name", "w-1", "--database", "ecommerce_db"];
     let execute = [
         "execute-statement",
@@ -398,5 +391,9 @@ fn main() -> ExitCode {
         refusals_have_the_services_own_types,
         the_aws_cli_can_talk_to_it,
     ];
-    run(tests, start, async |api: Api| api.postgres.stop().await)
+    let stop = async |api: Api| {
+        api.api.stop().await;
+        api.postgres.stop().await;
+    };
+    run(tests, start, stop)
 }

@@ -12,9 +12,7 @@ use redshift_local::stack::execution::{Ended, follow};
 use redshift_local::stack::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, Stack};
 use serde_json::{Value, json};
-use tests::{Outcome, failed, run, tests};
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use tests::{Any, Outcome, failed, run, tests};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -362,7 +360,7 @@ async fn past_its_time_a_statement_is_cancelled(p: &Pipeline) -> Outcome {
 async fn a_cancel_that_is_not_confirmed_ends_the_execution(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     let fault = |kind| Fault { kind, operation: None, statement_name: Some("/0/1".into()), times: 1 };
-    p.stack.data_api.faults().set(vec![fault(FaultKind::NeverEnds), fault(FaultKind::SlowCancel(9.0))]);
+    p.stack.data_api.service.faults().set(vec![fault(FaultKind::NeverEnds), fault(FaultKind::SlowCancel(9.0))]);
     let ended =
         p.execute(&json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 1}]})).await?;
     assert_eq!(

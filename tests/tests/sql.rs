@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::warehouse::Warehouse;
 use tempfile::TempDir;
-use tests::{Outcome, run, tests};
+use tests::{Any, Outcome, run, tests};
 
 struct Database {
     postgres: Postgres,
@@ -16,7 +16,7 @@ struct Database {
 
 impl Database {
     /// A new database with the sample orders.
-    async fn warehouse(&self) -> Result<Warehouse, Box<dyn std::error::Error + Send + Sync>> {
+    async fn warehouse(&self) -> Any<Warehouse> {
         let name = format!("test_{}", self.made.fetch_add(1, Ordering::Relaxed));
         Warehouse::new(&self.postgres.url())?.run(&format!("CREATE DATABASE {name}")).await?;
         let (server, _) =
@@ -31,16 +31,12 @@ const LOAD: &str = "CALL dev.enriched_orders_sp()";
 const AUDIT: &str = "CALL dev.audit_orders_sp()";
 
 /// All rows of a table as text, in an order of their own.
-async fn dump(
-    warehouse: &Warehouse,
-    columns: &str,
-    table: &str,
-) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+async fn dump(warehouse: &Warehouse, columns: &str, table: &str) -> Any<Vec<String>> {
     let rows = warehouse.rows(&format!("SELECT CAST(ROW({columns}) AS VARCHAR) FROM {table} ORDER BY 1")).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn audit(warehouse: &Warehouse) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+async fn audit(warehouse: &Warehouse) -> Any<Vec<String>> {
     dump(warehouse, "run_id, order_id, kind, differing_columns, status", "dev.orders_audit").await
 }
 

@@ -6,7 +6,7 @@
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use shared::runtime::http_client;
 
 use crate::stack::{Result, StackError};
 
@@ -15,8 +15,8 @@ use crate::stack::{Result, StackError};
 /// # Errors
 /// As [`again`].
 pub async fn rerun(execution: &str) -> Result<String> {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let config: SdkConfig = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).load().await;
+    let config: SdkConfig =
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await;
     again(&Client::new(&config), execution).await
 }
 

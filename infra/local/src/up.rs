@@ -25,7 +25,7 @@ async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let mut exports = String::new();
     for (name, value) in [
         ("AWS_ENDPOINT_URL", aws.as_str()),
-        ("AWS_ENDPOINT_URL_REDSHIFT_DATA", &stack.redshift_url),
+        ("AWS_ENDPOINT_URL_REDSHIFT_DATA", &stack.data_api.url),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", "test"),

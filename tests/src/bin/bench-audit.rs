@@ -3,22 +3,18 @@
 //! with 1,000,000 audit rows in a real PostgreSQL. Figures: target/bench/audit.json.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::process::interrupted;
 use redshift_local::stack::warehouse::Warehouse;
 use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
+use tests::Any;
 use tests::host::Function;
 use tests::sink::Sink;
-use tokio::net::TcpListener;
 use tokio::process::Command;
-
-type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:topic";
 /// The function's own time-out in the template.
@@ -139,12 +135,10 @@ async fn with_warehouse(sns: &str, sink: &Sink) -> Any<Value> {
              FROM generate_series(0, 999999) n; ANALYZE dev.orders_audit",
         )
         .await?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let service = Arc::new(Service::new(Config::new(warehouse.config().clone(), vec![])));
-    tokio::spawn(serve(listener, service, std::future::pending()));
+    let api = Running::start(Config::new(warehouse.config().clone(), vec![])).await?;
     sink.reset(None);
-    let figures = measured(&url, sns, warehouse.database(), sink, 10_000).await;
+    let figures = measured(&api.url, sns, warehouse.database(), sink, 10_000).await;
+    api.stop().await;
     postgres.stop().await;
     figures
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use redshift_local::stack::process::interrupted;
 use redshift_local::stack::project;
+use tests::Any;
 use tests::chaos::{plan, play, stack};
 
 #[tokio::main]
@@ -22,7 +23,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+async fn run() -> Any<Vec<String>> {
     let seed = match std::env::args().nth(1) {
         Some(seed) => seed.parse().map_err(|_| "the seed has to be a whole number")?,
         None => fastrand::u64(0..1_000_000),

@@ -27,6 +27,7 @@ mod statement;
 pub use service::{Config, Service};
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,6 +40,41 @@ use faults::{Fault, FaultKind};
 use protocol::{Failure, FailureType};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A service that answers on a free loopback port, for programs and tests that start one of their own.
+pub struct Running {
+    /// Where it answers.
+    pub url: String,
+    /// The service itself, for its faults.
+    pub service: Arc<Service>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn start(config: Config) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let service = Arc::new(Service::new(config));
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, service.clone(), async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { url, service, stop, served })
+    }
+
+    /// Cancels what still runs, and ends it.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.served.await;
+    }
+}
 
 /// Serves until `stop` is ready; then cancels what still runs.
 ///

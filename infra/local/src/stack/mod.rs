@@ -20,19 +20,14 @@ pub mod process;
 pub mod tools;
 pub mod warehouse;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use shared::runtime::http_client;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-use crate::data_api::{self, Service};
+use crate::data_api::{self, Running};
 use deploy::Outputs;
 use ministack::MiniStack;
 use postgres::Postgres;
@@ -97,14 +92,10 @@ pub struct Stack {
     pub aws: SdkConfig,
     /// Configuration for clients of the Data API.
     pub redshift: SdkConfig,
-    /// Where the Data API answers.
-    pub redshift_url: String,
-    /// The service itself, for faults.
-    pub data_api: Arc<Service>,
+    /// The Data API on the warehouse.
+    pub data_api: Running,
     ministack: MiniStack,
     postgres: Option<Postgres>,
-    api_stop: oneshot::Sender<()>,
-    api: JoinHandle<std::io::Result<()>>,
     /// Folder for what lives as long as the stack; last, so that it goes last.
     pub dir: TempDir,
 }
@@ -135,24 +126,17 @@ impl Stack {
         warehouse.reset().await?;
 
         say("starting the Redshift Data API on it");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(|e| StackError::doing("listen for the Data API", e))?;
-        let address = listener.local_addr().map_err(|e| StackError::doing("listen for the Data API", e))?;
-        let redshift_url = format!("http://{address}");
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
-        let data_api = Arc::new(Service::new(data_api::Config::new(warehouse.config().clone(), endpoints)));
-        let (api_stop, stopped) = oneshot::channel();
-        let api = tokio::spawn(data_api::serve(listener, data_api.clone(), async {
-            let _ = stopped.await;
-        }));
+        let data_api = Running::start(data_api::Config::new(warehouse.config().clone(), endpoints)).await;
+        let data_api = data_api.map_err(|e| StackError::doing("listen for the Data API", e))?;
 
         say("starting MiniStack");
-        let ministack = MiniStack::start(port, &redshift_url, options.wait_scale, dir.path()).await?;
+        let ministack = MiniStack::start(port, &data_api.url, options.wait_scale, dir.path()).await?;
         say("deploying infra/template.yaml");
         let outputs = deploy::deploy(&ministack.url(), dir.path(), warehouse.database(), &options.parameters).await?;
         let aws = sdk_config(&ministack.url()).await;
-        let redshift = sdk_config(&redshift_url).await;
-        Ok(Self { warehouse, outputs, aws, redshift, redshift_url, data_api, dir, ministack, postgres, api_stop, api })
+        let redshift = sdk_config(&data_api.url).await;
+        Ok(Self { warehouse, outputs, aws, redshift, data_api, dir, ministack, postgres })
     }
 
     /// Where the local AWS answers.
@@ -163,8 +147,7 @@ impl Stack {
     /// Ends everything that was started, and removes what it left.
     pub async fn stop(self) {
         self.ministack.stop().await;
-        let _ = self.api_stop.send(());
-        let _ = self.api.await;
+        self.data_api.stop().await;
         if let Some(postgres) = self.postgres {
             postgres.stop().await;
         }
@@ -178,9 +161,8 @@ pub fn project(path: &str) -> PathBuf {
 
 /// Configuration for a client of something on this machine.
 pub async fn sdk_config(url: &str) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(http_client())
         .region(Region::from_static(REGION))
         .credentials_provider(Credentials::new("test", "test", None, None, "local"))
         .endpoint_url(url)
