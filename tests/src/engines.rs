@@ -4,6 +4,11 @@
 //! asks the gateway; moto calls the gateway itself, since its interpreter calls every service at
 //! `http://localhost:$MOTO_PORT`. Waits and pauses between retries last a second, their order and number
 //! are those of the definition.
+//!
+//! Glue and EMR are scripted too: MiniStack answers their states from its mocked service integrations,
+//! moto calls Glue at the gateway. Neither compares two timestamps: MiniStack does not know how, moto writes
+//! Glue's in a way of its own. Where a scenario does, moto's states invoke scripted functions with the same
+//! parameters, as its EMR step always does: it has no `elasticmapreduce:addStep.sync`.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -15,9 +20,9 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path as UrlPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -36,6 +41,14 @@ use tokio::process::Command;
 use crate::{Any, failed};
 
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
+/// The states that Glue answers, by its operations.
+const GLUE: [(&str, &str); 3] = [
+    ("AWSGlue.GetWorkflow", "GetWorkflow"),
+    ("AWSGlue.GetWorkflowRun", "GetRun"),
+    ("AWSGlue.GetWorkflowRuns", "ListRuns"),
+];
+/// The state that EMR answers.
+const STEP: &str = "RunStep";
 const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -55,10 +68,23 @@ pub struct Scenario {
     pub name: String,
     /// The execution's input.
     pub input: Value,
-    /// What each function answers, in turn.
+    /// What each function answers, in turn; Glue and EMR by the names of their states. The machine asks
+    /// them where they have answers.
     pub answers: HashMap<&'static str, Vec<Answer>>,
     /// Whether the topic exists.
     pub topic: bool,
+    /// The path depends on comparing two timestamps: what MiniStack makes of it means nothing.
+    pub compares_times: bool,
+}
+
+impl Scenario {
+    fn asks_glue(&self) -> bool {
+        GLUE.iter().any(|(_, state)| self.answers.contains_key(state))
+    }
+
+    fn asks_emr(&self) -> bool {
+        self.answers.contains_key(STEP)
+    }
 }
 
 /// What an engine made of a scenario.
@@ -68,6 +94,8 @@ pub struct Played {
     pub states: Vec<String>,
     /// The calls of functions: name and payload.
     pub calls: Vec<(String, Value)>,
+    /// How often each function, or state that Glue or EMR answers, was called.
+    pub asked: HashMap<String, usize>,
     /// How the execution ended.
     pub status: String,
     /// Its error.
@@ -85,11 +113,27 @@ struct Scripts(Mutex<HashMap<String, Script>>);
 struct Script {
     answers: HashMap<&'static str, std::vec::IntoIter<Answer>>,
     calls: Vec<(String, Value)>,
+    asked: HashMap<String, usize>,
 }
 
 impl Scripts {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Script>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next answer of a function or state, to this payload.
+    fn answer(&self, name: &'static str, body: &[u8]) -> Option<Answer> {
+        let payload: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = payload.to_string();
+        // Every payload holds the execution's name: in its ARN, in the scripted Id, as the workflow's name.
+        self.with(|scripts| {
+            let (_, script) = scripts.iter_mut().find(|(name, _)| text.contains(name.as_str()))?;
+            *script.asked.entry(name.to_owned()).or_default() += 1;
+            if FUNCTIONS.contains(&name) {
+                script.calls.push((name.to_owned(), payload));
+            }
+            script.answers.get_mut(name)?.next()
+        })
     }
 }
 
@@ -101,15 +145,9 @@ struct Gateway {
 }
 
 async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<String>, body: Bytes) -> Response {
-    let payload: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = payload.to_string();
-    let function = FUNCTIONS.into_iter().find(|f| function.contains(f)).unwrap_or_default();
-    // Every payload holds the execution's name, in its ARN or in the scripted Id.
-    let answer = gateway.scripts.with(|scripts| {
-        let (_, script) = scripts.iter_mut().find(|(name, _)| text.contains(name.as_str()))?;
-        script.calls.push((function.to_owned(), payload));
-        script.answers.get_mut(function)?.next()
-    });
+    let states = GLUE.into_iter().map(|(_, state)| state).chain([STEP]).find(|s| *s == function);
+    let function = states.or(FUNCTIONS.into_iter().find(|f| function.contains(f))).unwrap_or_default();
+    let answer = gateway.scripts.answer(function, &body);
     let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
     match answer {
         Some(Answer::Give(value)) => (request_id, value.to_string()).into_response(),
@@ -124,7 +162,25 @@ async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<Strin
     }
 }
 
-async fn pass_on(State(gateway): State<Gateway>, mut request: Request) -> Response {
+/// What moto asks AWS for: Glue from the script, the rest from moto itself.
+async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Request) -> Response {
+    let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+    let Some((_, state)) = GLUE.into_iter().find(|(operation, _)| target == Some(*operation)) else {
+        return pass_on(gateway, request).await;
+    };
+    let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
+    match gateway.scripts.answer(state, &body) {
+        Some(Answer::Give(value)) => value.to_string().into_response(),
+        Some(Answer::Fail(name)) => {
+            let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
+            let body = json!({"__type": name, "message": "on purpose"}).to_string();
+            (StatusCode::BAD_REQUEST, request_id, body).into_response()
+        }
+        None => StatusCode::NOT_IMPLEMENTED.into_response(),
+    }
+}
+
+async fn pass_on(gateway: Gateway, mut request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let Ok(uri) = format!("http://127.0.0.1:{}{path}", gateway.moto).parse() else {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -143,12 +199,39 @@ pub struct Engines {
     moto: Process,
     on_ministack: Engine,
     on_moto: Engine,
+    mocks: tokio::sync::Mutex<Mocks>,
     _dir: TempDir,
+}
+
+/// MiniStack's mocked service integrations: what answers the states of Glue and EMR.
+#[derive(Debug, Default)]
+struct Mocks {
+    machines: Map<String, Value>,
+    responses: Map<String, Value>,
+}
+
+impl Mocks {
+    /// Adds the answers of a machine's states, as test case "scripted".
+    fn add(&mut self, machine: &str, answers: &HashMap<&'static str, Vec<Answer>>) {
+        let mut states = Map::new();
+        for (state, answers) in answers.iter().filter(|(name, _)| !FUNCTIONS.contains(name)) {
+            let response = format!("{machine}-{state}");
+            let one = |answer: &Answer| match answer {
+                Answer::Give(value) => json!({"Return": value}),
+                Answer::Fail(name) => json!({"Throw": {"Error": name, "Cause": "on purpose"}}),
+            };
+            let all = answers.iter().enumerate().map(|(n, answer)| (n.to_string(), one(answer)));
+            self.responses.insert(response.clone(), Value::Object(all.collect()));
+            states.insert((*state).to_owned(), json!(response));
+        }
+        self.machines.insert(machine.to_owned(), json!({"TestCases": {"scripted": states}}));
+    }
 }
 
 #[derive(Debug)]
 struct Engine {
     sfn: aws_sdk_sfn::Client,
+    topic: String,
     /// The machine with a topic, and the one whose topic does not exist.
     machines: [String; 2],
 }
@@ -166,7 +249,7 @@ impl Engines {
         let gateway = Gateway { scripts: scripts.clone(), moto: moto_port, http };
         let app = Router::new()
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-            .fallback(pass_on)
+            .fallback(call)
             .with_state(gateway);
         // moto says localhost.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, gateway_port)).await?;
@@ -179,7 +262,7 @@ impl Engines {
         let config = sdk_config(&ministack.url()).await;
         make_functions(&config, &gateway, dir.path()).await?;
         let on_ministack = Engine::make(&config).await?;
-        Ok(Self { scripts, ministack, moto, on_ministack, on_moto, _dir: dir })
+        Ok(Self { scripts, ministack, moto, on_ministack, on_moto, mocks: tokio::sync::Mutex::default(), _dir: dir })
     }
 
     /// Plays a scenario on both: what MiniStack and what moto made of it.
@@ -187,11 +270,25 @@ impl Engines {
     /// # Errors
     /// Where an engine does not come to an end.
     pub async fn play(&self, scenario: &Scenario) -> Any<(Played, Played)> {
+        self.mock(scenario).await?;
         let (a, b) = tokio::join!(
             self.on_ministack.play(&self.scripts, scenario, "ministack"),
             self.on_moto.play(&self.scripts, scenario, "moto")
         );
         Ok((a?, b?))
+    }
+
+    /// Tells MiniStack the answers of Glue and EMR, next to those of the scenarios before.
+    async fn mock(&self, scenario: &Scenario) -> Any<()> {
+        if !scenario.asks_glue() && !scenario.asks_emr() {
+            return Ok(());
+        }
+        // Held until MiniStack has it: an older list must not replace a newer one.
+        let mut mocks = self.mocks.lock().await;
+        mocks.add(&format!("{}-on-ministack", scenario.name), &scenario.answers);
+        let config = json!({"StateMachines": mocks.machines, "MockedResponses": mocks.responses});
+        let url = format!("{}/_ministack/config", self.ministack.url());
+        post_json(&url, &json!({"stepfunctions._sfn_mock_config": config})).await
     }
 
     /// Ends both.
@@ -212,14 +309,19 @@ async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
     command.env_remove("AWS_ENDPOINT_URL");
     let mut process = Process::start("moto", &mut command, dir, Signal::SIGTERM)?;
     process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
-    let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
-    let switch = json!({"stepfunctions": {"execute_state_machine": true}}).to_string();
-    let request = Request::post(format!("http://127.0.0.1:{port}/moto-api/config"));
-    let answer = http.request(request.header("content-type", "application/json").body(Body::from(switch))?).await?;
-    if !answer.status().is_success() {
-        return Err(failed(format!("moto does not take its configuration: {}", answer.status())));
-    }
+    let switch = json!({"stepfunctions": {"execute_state_machine": true}});
+    post_json(&format!("http://127.0.0.1:{port}/moto-api/config"), &switch).await?;
     Ok(process)
+}
+
+async fn post_json(url: &str, body: &Value) -> Any<()> {
+    let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
+    let request = Request::post(url).header("content-type", "application/json");
+    let answer = http.request(request.body(Body::from(body.to_string()))?).await?;
+    if !answer.status().is_success() {
+        return Err(failed(format!("{url} does not take its configuration: {}", answer.status())));
+    }
+    Ok(())
 }
 
 async fn make_functions(config: &SdkConfig, gateway: &str, dir: &Path) -> Any<()> {
@@ -252,11 +354,28 @@ impl Engine {
         let sfn = aws_sdk_sfn::Client::new(config);
         let mut machines = Vec::new();
         for (name, topic) in [("loader", topic.clone()), ("loader-without-topic", format!("{topic}-missing"))] {
-            let create = sfn.create_state_machine().name(name).definition(definition(&topic)?).role_arn(ROLE);
+            let create = sfn.create_state_machine().name(name).definition(definition(&topic, "", "")?).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }
         let machines = machines.try_into().map_err(|_| failed("two machines"))?;
-        Ok(Self { sfn, machines })
+        Ok(Self { sfn, topic, machines })
+    }
+
+    /// The machine for a scenario: with Glue or EMR one of its own, whose workflow has the execution's name.
+    async fn machine(&self, scenario: &Scenario, name: &str, engine: &str) -> Any<String> {
+        if !scenario.asks_glue() && !scenario.asks_emr() {
+            return Ok(self.machines[usize::from(!scenario.topic)].clone());
+        }
+        let workflow = if scenario.asks_glue() { name } else { "" };
+        let cluster = if scenario.asks_emr() { name } else { "" };
+        let mut definition = definition(&self.topic, workflow, cluster)?;
+        if engine == "moto" {
+            let glue = GLUE.iter().map(|(_, state)| *state).filter(|_| scenario.compares_times);
+            definition = as_functions(&definition, glue.chain([STEP]))?;
+        }
+        let create = self.sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
+        let arn = create.send().await?.state_machine_arn;
+        Ok(if engine == "moto" { arn } else { format!("{arn}#scripted") })
     }
 
     async fn play(&self, scripts: &Scripts, scenario: &Scenario, engine: &str) -> Any<Played> {
@@ -270,9 +389,9 @@ impl Engine {
             };
             (*function, answers.iter().map(own).collect::<Vec<_>>().into_iter())
         });
-        let script = Script { answers: answers.collect(), calls: Vec::new() };
+        let script = Script { answers: answers.collect(), ..Script::default() };
         scripts.with(|all| all.insert(name.clone(), script));
-        let machine = &self.machines[usize::from(!scenario.topic)];
+        let machine = self.machine(scenario, &name, engine).await?;
         let start = self.sfn.start_execution().state_machine_arn(machine).name(&name).input(scenario.input.to_string());
         let arn = start.send().await?.execution_arn;
         let ended = follow(&self.sfn, &arn, LIMIT, |_| ()).await?;
@@ -281,11 +400,12 @@ impl Engine {
         let common = |text: &str| {
             let text =
                 text.replace(&name, "NAME").replace("000000000000", "ACCOUNT").replace("123456789012", "ACCOUNT");
-            text.replace("loader-without-topic", "loader")
+            text.replace("loader-without-topic", "loader").replace("stateMachine:NAME", "stateMachine:loader")
         };
         let cause = ended.cause.unwrap_or_default();
         Ok(Played {
             states: ended.states,
+            asked: script.asked,
             calls: script
                 .calls
                 .iter()
@@ -310,7 +430,7 @@ fn lambda_cause(text: &str) -> Value {
 }
 
 /// The real definition, with its substitutions filled in and its pauses shortened.
-fn definition(topic: &str) -> Any<String> {
+fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<String> {
     let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
     for (name, value) in [
         ("ProcRunnerArn", "proc-runner"),
@@ -321,17 +441,40 @@ fn definition(topic: &str) -> Any<String> {
         ("ConsoleUrl", "https://console/"),
         ("LoadProcedure", "dev.enriched_orders_sp"),
         ("AuditProcedure", "dev.audit_orders_sp"),
+        ("GlueWorkflowName", workflow),
+        ("EmrClusterId", cluster),
+        ("EmrStepArguments", "spark-submit  s3://bucket/move.py"),
+        ("EmrStepTimeoutSeconds", "3600"),
     ] {
         text = text.replace(&format!("${{{name}}}"), value);
     }
     let mut machine: Value = serde_json::from_str(&text)?;
     for state in machine["States"].as_object_mut().into_iter().flat_map(|s| s.values_mut()) {
+        if let Some(seconds) = state.get_mut("Seconds") {
+            *seconds = json!(1);
+        }
         for retry in state["Retry"].as_array_mut().into_iter().flatten() {
             retry["IntervalSeconds"] = json!(1);
             retry["BackoffRate"] = json!(1.0);
         }
         if state["Retry"].is_null() {
             state.as_object_mut().map(|s| s.remove("Retry"));
+        }
+    }
+    Ok(machine.to_string())
+}
+
+/// The definition with some states as functions that get the states' parameters.
+fn as_functions(definition: &str, states: impl Iterator<Item = &'static str>) -> Any<String> {
+    let mut machine: Value = serde_json::from_str(definition)?;
+    for name in states {
+        let state = &mut machine["States"][name];
+        state["Resource"] = json!("arn:aws:states:::lambda:invoke");
+        state["Parameters"] = json!({"FunctionName": name, "Payload": state["Parameters"]});
+        for path in
+            state.get_mut("ResultSelector").and_then(Value::as_object_mut).into_iter().flat_map(|s| s.values_mut())
+        {
+            *path = json!(path.as_str().unwrap_or_default().replace("$.", "$.Payload."));
         }
     }
     Ok(machine.to_string())
