@@ -16,6 +16,7 @@ pub struct LogicalAttempt {
     execution_id: String,
     step: u32,
     attempt: u32,
+    workflow_run: Option<String>,
 }
 
 /// What makes ExecuteStatement idempotent for 8 hours: 64 hexadecimal digits.
@@ -46,13 +47,24 @@ impl LogicalAttempt {
         if execution_id.trim().is_empty() {
             return Err(Error::InvalidInput("ExecutionId is empty; pass $$.Execution.Id, or leave it out".into()));
         }
-        let this = Self { execution_id, step, attempt };
-        if this.statement_name().chars().count() > MAX_STATEMENT_NAME_CHARS {
+        Self { execution_id, step, attempt, workflow_run: None }.checked()
+    }
+
+    /// The same attempt, with the Glue workflow run that it belongs to in its statement's name.
+    ///
+    /// # Errors
+    /// `InvalidInput` where that makes the name too long.
+    pub fn of_workflow_run(self, id: Option<String>) -> Result<Self> {
+        Self { workflow_run: id, ..self }.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.statement_name().chars().count() > MAX_STATEMENT_NAME_CHARS {
             return Err(Error::InvalidInput(format!(
-                "ExecutionId is too long: a statement name holds at most {MAX_STATEMENT_NAME_CHARS} characters"
+                "ExecutionId or WorkflowRunId is too long: a statement name holds at most {MAX_STATEMENT_NAME_CHARS} characters"
             )));
         }
-        Ok(this)
+        Ok(self)
     }
 
     /// The number of the attempt, from 1.
@@ -67,9 +79,10 @@ impl LogicalAttempt {
         ClientToken(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// `<machine>/<execution name>/<step>/<attempt>`.
+    /// `<machine>/<execution name>/<step>/<attempt>`, and behind it the workflow run where there is one.
     pub fn statement_name(&self) -> String {
-        format!("{}{}/{}", execution_prefix(&self.execution_id), self.step, self.attempt)
+        let run = self.workflow_run.as_ref().map(|id| format!("/{id}")).unwrap_or_default();
+        format!("{}{}/{}{run}", execution_prefix(&self.execution_id), self.step, self.attempt)
     }
 }
 
@@ -119,6 +132,9 @@ mod tests {
     #[test]
     fn statements_are_named_after_the_execution() {
         assert_eq!(attempt(1, 2).statement_name(), "loader/run-1/1/2");
+        let of_run = attempt(1, 2).of_workflow_run(Some("wr_1".into())).expect("valid");
+        assert_eq!(of_run.statement_name(), "loader/run-1/1/2/wr_1");
+        assert_eq!(of_run.client_token(), attempt(1, 2).client_token(), "it is the same attempt");
         assert_eq!(execution_prefix(ARN), "loader/run-1/");
         assert_eq!(execution_prefix("b5c1"), "direct/b5c1/");
     }
@@ -127,5 +143,6 @@ mod tests {
     fn an_empty_or_overlong_execution_id_is_refused() {
         assert!(LogicalAttempt::new(" ", 0, 1).is_err());
         assert!(LogicalAttempt::new("x".repeat(3000), 0, 1).is_err());
+        assert!(attempt(0, 1).of_workflow_run(Some("x".repeat(3000))).is_err());
     }
 }

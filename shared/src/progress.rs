@@ -13,6 +13,7 @@ use crate::error::{Error, MAX_CAUSE_CHARS, Result, cut};
 use crate::failure::FailureKind;
 use crate::polling;
 use crate::statement::{Description, StatementId, Status};
+use crate::workflow::WorkflowRun;
 
 /// A statement runs 24 hours at most. [Amazon Redshift Management Guide]
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -31,9 +32,15 @@ pub struct Ticket {
     /// The procedure's name, without arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub procedure: Option<String>,
-    /// `<machine>/<execution name>/<step>/<attempt>`.
+    /// The statement's name in the Data API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_name: Option<String>,
+    /// The execution that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_id: Option<String>,
+    /// The Glue workflow run that it belongs to.
+    #[serde(default, skip_serializing_if = "WorkflowRun::is_none")]
+    pub context: WorkflowRun,
     /// The number of this attempt, from 1.
     #[serde(default = "one")]
     pub attempt: u32,
@@ -212,6 +219,8 @@ impl Ticket {
             created_at: Some(created_at),
             procedure: None,
             statement_name: None,
+            execution_id: None,
+            context: WorkflowRun::default(),
             attempt: 1,
             max_attempts: 1,
             cancel_requested_at: None,

@@ -13,7 +13,8 @@ use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
 use shared::error::cut;
-use shared::{Error, Result, runtime};
+use shared::metrics::{self, Metric};
+use shared::{Error, Result, WorkflowRun, runtime};
 use tracing::{Instrument, info, info_span};
 
 use message::{Composer, Digest, Notification};
@@ -49,10 +50,11 @@ pub async fn handle(
     let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
     let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, execution, deadline };
-    let composer = Composer { audit: &config.audit, words: &config.words, execution };
+    let workflow = &WorkflowRun::of(&payload);
+    let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow };
     let job = Job { table, publisher, composer, report: Report::default() };
     // Boxed: the future of all this nested in the runtime's is too deep a type for the compiler.
-    Box::pin(job.run().instrument(info_span!("notify", execution))).await
+    Box::pin(job.run().instrument(info_span!("notify", execution, workflow_run_id = workflow.workflow_run_id))).await
 }
 
 /// One invocation's work.
@@ -66,6 +68,8 @@ struct Job<'a> {
 #[derive(Debug, Default)]
 struct Report {
     unresolved: usize,
+    mismatches: i64,
+    waiting_seconds: i64,
     due: usize,
     notified: usize,
     resolved: usize,
@@ -81,6 +85,7 @@ impl Job<'_> {
             self.resolved(&runs::resolved_sql(&config.audit)).await?;
         }
         info!(unresolved_runs = self.report.unresolved, notified = self.report.notified, "notified");
+        metrics::emit(None, &self.report.measured());
         self.report.into_answer()
     }
 
@@ -92,6 +97,8 @@ impl Job<'_> {
         let mut digest = Digest::default();
         while let Some(run) = runs.next().await? {
             self.report.unresolved += 1;
+            self.report.mismatches += run.rows();
+            self.report.waiting_seconds = self.report.waiting_seconds.max(run.waiting_seconds);
             if !run.due {
                 continue;
             }
@@ -165,6 +172,16 @@ impl Job<'_> {
 }
 
 impl Report {
+    fn measured(&self) -> [(Metric, f64); 4] {
+        let count = |n: usize| n as f64;
+        [
+            (Metric::AuditMismatches, self.mismatches as f64),
+            (Metric::UnresolvedRuns, count(self.unresolved)),
+            (Metric::UnresolvedHours, self.waiting_seconds as f64 / 3600.0),
+            (Metric::Notifications, count(self.notified + self.resolved)),
+        ]
+    }
+
     fn into_answer(self) -> Result<Value> {
         if let Some((_, why)) = self.failed.first() {
             let runs: Vec<_> = self.failed.iter().map(|(run, _)| run.as_str()).collect();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::json;
+use shared::WorkflowRun;
 
 use crate::config::{Audit, Words};
 use crate::runs::{Mismatches, Run};
@@ -67,6 +68,8 @@ pub struct Composer<'a> {
     pub words: &'a Words,
     /// The execution that notifies.
     pub execution: &'a str,
+    /// The Glue workflow run that it loaded.
+    pub workflow: &'a WorkflowRun,
 }
 
 impl Composer<'_> {
@@ -82,6 +85,9 @@ impl Composer<'_> {
         let last = run.mismatches.iter().filter_map(|m| m.last.as_deref()).max();
         if let (Some(first), Some(last)) = (first, last) {
             let _ = writeln!(text, "{time} from {first} to {last}");
+        }
+        if !self.workflow.is_none() {
+            let _ = writeln!(text, "Found after Glue workflow run {}", self.workflow);
         }
         let _ = write!(
             text,
@@ -122,7 +128,8 @@ impl Composer<'_> {
         let worst: Vec<_> = digest.worst.iter().map(|(id, rows)| json!({"run_id": id, "mismatches": rows})).collect();
         let payload = json!({
             "version": 1, "type": "digest", "subject": subject, "text": text, "table": table.to_string(),
-            "execution": self.execution, "severity": digest.severity, "runs": digest.runs,
+            "execution": self.execution, "workflow": self.workflow.workflow_name,
+            "workflow_run_id": self.workflow.workflow_run_id, "severity": digest.severity, "runs": digest.runs,
             "mismatches": digest.rows, "worst": worst,
         });
         Notification {
@@ -147,7 +154,8 @@ impl Composer<'_> {
             .map(|m| json!({"kind": m.kind, "mismatches": m.rows, "first_at": m.first, "last_at": m.last}));
         let payload = json!({
             "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
-            "execution": self.execution, "severity": severity, "run_id": run.id.as_str(),
+            "execution": self.execution, "workflow": self.workflow.workflow_name,
+            "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "run_id": run.id.as_str(),
             "mismatches": run.rows(), "kinds": kinds.collect::<Vec<_>>(),
         });
         Notification {

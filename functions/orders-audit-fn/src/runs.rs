@@ -66,6 +66,8 @@ pub struct Run {
     pub due: bool,
     /// The newest audit that changed what was seen of it.
     pub changed_in: i64,
+    /// Seconds since its oldest mismatch was first seen.
+    pub waiting_seconds: i64,
 }
 
 impl Run {
@@ -88,8 +90,10 @@ pub fn unresolved_sql(audit: &Audit, remind_after_hours: u32) -> String {
     };
     format!(
         "SELECT run_key, kind, COUNT(*) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
-         SUM(due) AS due, MAX(changed_in) AS changed_in FROM (\
-         SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, COALESCE(changed_in, 0) AS changed_in, \
+         SUM(due) AS due, MAX(changed_in) AS changed_in, \
+         CAST(EXTRACT(EPOCH FROM GETDATE()) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), GETDATE())) AS BIGINT) AS waiting FROM (\
+         SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
+         COALESCE(changed_in, 0) AS changed_in, \
          CASE WHEN COALESCE(silenced_until, '1970-01-01') > GETDATE() THEN 0 \
          WHEN COALESCE(status, 'NEW') <> 'NOTIFIED' THEN 1 WHEN {remind} THEN 1 ELSE 0 END AS due \
          FROM {table} WHERE COALESCE(status, 'NEW') <> 'RESOLVED') unresolved \
@@ -214,6 +218,7 @@ impl<'a> Runs<'a> {
                     run.mismatches.extend(next.mismatches);
                     run.due |= next.due;
                     run.changed_in = run.changed_in.max(next.changed_in);
+                    run.waiting_seconds = run.waiting_seconds.max(next.waiting_seconds);
                 }
                 pending => {
                     if let Some(done) = pending.replace(next) {
@@ -232,7 +237,8 @@ fn read(row: &Row) -> Result<Run> {
         return Err(Error::AuditQueryFailed("the audit table's result has a row without kind or count".to_owned()));
     };
     let mismatches = Mismatches { kind, rows, first: row.text(3), last: row.text(4) };
-    Ok(Run { id: RunId(row.text(0)), mismatches: vec![mismatches], due: due > 0, changed_in })
+    let waiting_seconds = row.integer(7).unwrap_or(0);
+    Ok(Run { id: RunId(row.text(0)), mismatches: vec![mismatches], due: due > 0, changed_in, waiting_seconds })
 }
 
 #[cfg(test)]
@@ -253,7 +259,13 @@ mod tests {
     fn marks_are_chunked_and_cover_what_was_seen_only() {
         let audit =
             Audit { table: QualifiedName::parse("dev.t", "table").expect("valid"), key: "k".into(), time: "at".into() };
-        let run = |id: Option<&str>, changed_in| Run { id: id.into(), mismatches: vec![], due: true, changed_in };
+        let run = |id: Option<&str>, changed_in| Run {
+            id: id.into(),
+            mismatches: vec![],
+            due: true,
+            changed_in,
+            waiting_seconds: 0,
+        };
         let sql = mark_sql(&audit, Mark::Notified, &[run(Some("1"), 3), run(None, 7), run(Some("x"), 5)]);
         assert_eq!(sql.len(), 1);
         assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 
 const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
 
+static WORKFLOW: WorkflowRun = WorkflowRun { workflow_name: None, workflow_run_id: None };
+
 fn env(name: &str) -> Option<String> {
     let value = match name {
         "WORKGROUP_NAME" => "w",
@@ -315,7 +317,7 @@ fn the_payload_is_as_its_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../notification.schema.json")).expect("JSON");
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x" };
+    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
     let mismatches =
         |kind: &str| runs::Mismatches { kind: kind.into(), rows: 2, first: Some("2026-01-01".into()), last: None };
     let run = Run {
@@ -323,6 +325,7 @@ fn the_payload_is_as_its_schema_says() {
         mismatches: vec![mismatches("DIFFERENT"), mismatches("x")],
         due: true,
         changed_in: 1,
+        waiting_seconds: 0,
     };
     let mut digest = Digest::default();
     digest.add(&run);
@@ -342,7 +345,7 @@ fn the_payload_is_as_its_schema_says() {
 #[test]
 fn a_notification_says_what_a_person_needs() {
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x" };
+    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
     let of = |kind: &str, rows, at: &str| runs::Mismatches {
         kind: kind.into(),
         rows,
@@ -351,7 +354,7 @@ fn a_notification_says_what_a_person_needs() {
     };
     let mismatches =
         vec![of("DIFFERENT", 2, "2026-01-03 00:00:00"), of("MISSING_IN_REDSHIFT", 1, "2026-01-01 00:00:00")];
-    let run = Run { id: Some("42").into(), mismatches, due: true, changed_in: 1 };
+    let run = Run { id: Some("42").into(), mismatches, due: true, changed_in: 1, waiting_seconds: 0 };
     assert_eq!(
         composer.mismatch(&run).text,
         "Mismatch between S3 staging and Redshift for the run id 42\n\n\
@@ -363,4 +366,9 @@ fn a_notification_says_what_a_person_needs() {
          To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"
     );
+    let workflow = &WorkflowRun { workflow_name: Some("nightly".into()), workflow_run_id: Some("wr_1".into()) };
+    let notification = Composer { workflow, ..composer }.mismatch(&run);
+    assert!(notification.text.contains("\nFound after Glue workflow run wr_1 of nightly\n"), "{}", notification.text);
+    let payload: Value = serde_json::from_str(&notification.payload).expect("JSON");
+    assert_eq!((&payload["workflow"], &payload["workflow_run_id"]), (&json!("nightly"), &json!("wr_1")));
 }

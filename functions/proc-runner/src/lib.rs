@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 use shared::call::{ArgumentFields, CallFields};
 use shared::progress::{Progress, Ticket, check_timeout, decide};
 use shared::runtime::{parse, var_parsed};
-use shared::{Error, LogicalAttempt, ProcedureCall, Result, Target, TargetFields, polling, statement};
-use tracing::{Instrument, info, info_span};
+use shared::{
+    Error, LogicalAttempt, ProcedureCall, Result, Target, TargetFields, WorkflowRun, metrics, polling, statement,
+};
+use tracing::{Instrument, Span, field, info, info_span};
 
 /// What a procedure gets where neither the request nor the environment says: 2 hours.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 7200;
@@ -78,6 +80,9 @@ struct Identity {
     attempt: u32,
     #[serde(default)]
     dry_run: bool,
+    /// What people are told it belongs to.
+    #[serde(default)]
+    context: WorkflowRun,
 }
 
 fn first() -> u32 {
@@ -149,7 +154,7 @@ fn read(payload: Value) -> Result<(Identity, Vec<Value>)> {
         return Err(Error::InvalidInput("the payload has to be a JSON object".into()));
     };
     let mut identity = Map::new();
-    for name in ["ExecutionId", "Step", "Attempt", "DryRun"] {
+    for name in ["ExecutionId", "Step", "Attempt", "DryRun", "Context"] {
         if let Some(value) = fields.remove(name) {
             identity.insert(name.to_owned(), value);
         }
@@ -191,7 +196,8 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
             other => other,
         };
         let job = parse::<Item>(item).and_then(|item| item.check(config)).map_err(context)?;
-        jobs.push((job, LogicalAttempt::new(execution, step, identity.attempt)?));
+        let attempt = LogicalAttempt::new(execution, step, identity.attempt)?;
+        jobs.push((job, attempt.of_workflow_run(identity.context.workflow_run_id.clone())?));
     }
     if identity.dry_run {
         let plans: Vec<_> = jobs.iter().map(|(job, attempt)| job.plan(attempt)).collect();
@@ -200,8 +206,18 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
     let Some((job, attempt)) = jobs.pop() else {
         return Err(Error::InvalidInput("nothing to call".into()));
     };
-    let span = info_span!("submit", execution, procedure = %job.call, statement_name = attempt.statement_name());
-    let progress = run(client, &job, &attempt).instrument(span).await?;
+    let span = info_span!(
+        "submit",
+        execution,
+        procedure = %job.call,
+        statement_name = attempt.statement_name(),
+        statement_id = field::Empty,
+        workflow_run_id = identity.context.workflow_run_id
+    );
+    let mut progress = run(client, &job, &attempt).instrument(span).await?;
+    progress.ticket.execution_id = identity.execution_id;
+    progress.ticket.context = identity.context;
+    metrics::statement_ended(&progress);
     serde_json::to_value(progress).map_err(|e| Error::InvalidInput(e.to_string()))
 }
 
@@ -211,7 +227,8 @@ async fn run(client: &Client, job: &Job, attempt: &LogicalAttempt) -> Result<Pro
         statement::check_alone(client, &job.target, &job.call, attempt).await?;
     }
     let submitted = statement::submit(client, &job.target, &job.call, attempt, polling::long_poll(timeout)).await?;
-    info!(statement_id = %submitted.id, status = %submitted.status, "submitted");
+    Span::current().record("statement_id", field::display(&submitted.id));
+    info!(status = %submitted.status, "submitted");
     let ticket = Ticket {
         procedure: Some(job.call.to_string()),
         statement_name: Some(attempt.statement_name()),

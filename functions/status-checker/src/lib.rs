@@ -11,7 +11,7 @@ use serde_json::Value;
 use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
 use shared::runtime::{parse, var_parsed};
 use shared::statement;
-use shared::{Error, Result, StatementId, TargetFields, polling};
+use shared::{Error, Result, StatementId, TargetFields, metrics, polling};
 use tracing::{Instrument, info, info_span, warn};
 
 /// How long the end of a cancelled statement is waited for where the environment does not say.
@@ -61,11 +61,14 @@ pub async fn handle(client: &Client, config: &Config, payload: Value) -> Result<
     let ticket: Ticket = parse(payload)?;
     let span = info_span!(
         "check",
+        execution = ticket.execution_id,
         statement_id = ticket.id,
         statement_name = ticket.statement_name.as_deref(),
-        procedure = ticket.procedure.as_deref()
+        procedure = ticket.procedure.as_deref(),
+        workflow_run_id = ticket.context.workflow_run_id
     );
     let progress = check(client, config, ticket).instrument(span).await?;
+    metrics::statement_ended(&progress);
     serde_json::to_value(progress).map_err(|e| Error::InvalidInput(e.to_string()))
 }
 

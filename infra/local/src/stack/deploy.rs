@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{GLUE_JOB, REGION, Result, STACK_NAME, StackError, WORKGROUP, project, tools};
+use super::{GLUE_JOB, REGION, Result, STACK_NAME, StackError, WORKGROUP, WORKGROUP_ID, project, tools};
 
 const BUCKET: &str = "artifacts";
 
@@ -54,6 +54,7 @@ pub async fn deploy(url: &str, dir: &Path, database: &str, parameters: &[String]
     .await?;
     let mut values = vec![
         format!("WorkgroupName={WORKGROUP}"),
+        format!("WorkgroupId={WORKGROUP_ID}"),
         format!("SecretArn={arn}"),
         format!("Database={database}"),
         format!("GlueJobName={GLUE_JOB}"),
@@ -68,7 +69,20 @@ pub async fn deploy(url: &str, dir: &Path, database: &str, parameters: &[String]
         aws(url, &[&["cloudformation", "describe-stacks", "--stack-name", STACK_NAME], &query[..]].concat()).await?;
     let text = |output: &Value, key: &str| output[key].as_str().unwrap_or_default().to_owned();
     let outputs = outputs.as_array().into_iter().flatten();
-    Ok(Outputs(outputs.map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect()))
+    let outputs = Outputs(outputs.map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect());
+    allow_publish_batch(url, &outputs).await?;
+    Ok(outputs)
+}
+
+/// On AWS `sns:Publish` is what PublishBatch takes, and there is no other action; MiniStack asks for one of
+/// its own.
+async fn allow_publish_batch(url: &str, outputs: &Outputs) -> Result<()> {
+    let statement = json!({"Effect": "Allow", "Action": "sns:PublishBatch", "Resource": outputs.get("TopicArn")});
+    let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    let role = ["iam", "put-role-policy", "--role-name", outputs.get("AuditRoleName")];
+    aws(url, &[&role[..], &["--policy-name", "ministack-publish-batch", "--policy-document", &policy]].concat())
+        .await?;
+    Ok(())
 }
 
 /// Runs the aws CLI against an endpoint on this machine; what it prints, as JSON where it is.

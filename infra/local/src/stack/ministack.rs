@@ -50,6 +50,8 @@ impl MiniStack {
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0")
             .env("LAMBDA_EXECUTOR", "local")
+            // IAM policies are enforced; who has the keys "test" is root.
+            .env("AUTH", "true")
             .env("AWS_ENDPOINT_URL", &url)
             .env("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift_url)
             .env("AWS_ACCESS_KEY_ID", "test")

@@ -37,6 +37,8 @@ use warehouse::Warehouse;
 pub const REGION: &str = "eu-west-1";
 /// The workgroup that exists here.
 pub const WORKGROUP: &str = "loader-workgroup";
+/// Its id.
+pub const WORKGROUP_ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 /// The cluster that exists here.
 pub const CLUSTER: &str = "loader-cluster";
 /// The name of the stack.

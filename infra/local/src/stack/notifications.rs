@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Result, StackError};
 
@@ -42,8 +42,19 @@ impl Inbox {
         let attributes = client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
         let attributes = attributes.send().await.map_err(|e| StackError::sdk("look at the queue", e))?;
         let arn = attributes.attributes().and_then(|a| a.get(&QueueAttributeName::QueueArn)).cloned();
+        let arn = arn.ok_or_else(|| StackError::new("the queue has no ARN"))?;
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+            }],
+        });
+        let allow = client.set_queue_attributes().queue_url(&url);
+        let allow = allow.attributes(QueueAttributeName::Policy, policy.to_string());
+        allow.send().await.map_err(|e| StackError::sdk("set the queue's policy", e))?;
         let topic = aws_sdk_sns::Client::new(aws);
-        let subscribe = topic.subscribe().topic_arn(topic_arn).protocol("sqs").set_endpoint(arn);
+        let subscribe = topic.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(arn);
         subscribe.send().await.map_err(|e| StackError::sdk("subscribe the queue", e))?;
         Ok(Self { client, url })
     }

@@ -1,0 +1,54 @@
+//! The Glue workflow run that a load belongs to: what the state machine passes on as `Context`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Which run filled the staging area; empty where no Glue gate came first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct WorkflowRun {
+    /// The workflow's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_name: Option<String>,
+    /// The run's id, `wr_...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_run_id: Option<String>,
+}
+
+impl WorkflowRun {
+    /// The run in a payload's `Context`; none where there is none: it is what people are told, and chooses
+    /// nothing.
+    pub fn of(payload: &Value) -> Self {
+        payload.get("Context").and_then(|context| Self::deserialize(context).ok()).unwrap_or_default()
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for WorkflowRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |text: &'_ Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+        write!(f, "{} of {}", known(&self.workflow_run_id), known(&self.workflow_name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_context_is_read_where_it_is_one() {
+        let run = WorkflowRun::of(&json!({"Context": {"WorkflowName": "w", "WorkflowRunId": "wr_1", "More": 1}}));
+        assert_eq!(run.to_string(), "wr_1 of w");
+        assert_eq!(serde_json::to_value(&run).expect("JSON"), json!({"WorkflowName": "w", "WorkflowRunId": "wr_1"}));
+        for other in [json!({}), json!(1), json!({"Context": {}}), json!({"Context": {"WorkflowName": 7}})] {
+            assert!(WorkflowRun::of(&other).is_none(), "{other}");
+        }
+    }
+}
