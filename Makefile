@@ -11,7 +11,7 @@ given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy clean
+.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -72,14 +72,23 @@ $(BUILD)/.ready: infra/requirements-build.txt
 	@$(BUILD)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-deploy: setup build ## Deploy to AWS (BUCKET=... PARAMETERS="Name=value ..." STACK=redshift-loader)
+deploy: setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ...")
 	@test -n "$(BUCKET)" || { echo 'name a bucket for the artifacts: make deploy BUCKET=...' >&2; exit 2; }
+	@test -f "$(PARAMETERS)" || { echo 'name a file of parameters, after one of these: make deploy PARAMETERS=...' >&2; \
+		ls infra/parameters/*.txt >&2; exit 2; }
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
 		--output-template-file target/packaged.yaml
-	$(VENV)/bin/aws cloudformation deploy --stack-name $(STACK) --template-file target/packaged.yaml \
-		--capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
-		--parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	@echo "deploying $(STACK) with $(PARAMETERS)"
+	@grep -vE '^[[:space:]]*(#|$$)' "$(PARAMETERS)" | tr '\n' '\0' | xargs -0 $(VENV)/bin/aws cloudformation deploy \
+		--stack-name $(STACK) --template-file target/packaged.yaml --capabilities CAPABILITY_IAM \
+		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
+
+destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse stays
+	@test -n "$(call given,STACK)" || { echo 'say which, so that none goes by accident: make destroy STACK=...' >&2; exit 2; }
+	$(VENV)/bin/aws cloudformation delete-stack --stack-name $(STACK)
+	$(VENV)/bin/aws cloudformation wait stack-delete-complete --stack-name $(STACK)
+	@echo "$(STACK) is gone. The orders, the audit table and its marks are in the warehouse, and stay."
 
 clean: ## Remove what was built and installed
 	cargo clean

@@ -314,7 +314,11 @@ async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
     Ok(process)
 }
 
-async fn post_json(url: &str, body: &Value) -> Any<()> {
+/// Posts a configuration to an engine.
+///
+/// # Errors
+/// Where it does not take it.
+pub async fn post_json(url: &str, body: &Value) -> Any<()> {
     let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
     let request = Request::post(url).header("content-type", "application/json");
     let answer = http.request(request.body(Body::from(body.to_string()))?).await?;

@@ -523,14 +523,15 @@ async fn the_audit_function_copes_with_what_the_table_holds(p: &Pipeline) -> Out
     Ok(())
 }
 
-async fn a_topic_that_does_not_exist_is_named(p: &Pipeline) -> Outcome {
+/// Its role is for the stack's own topic.
+async fn another_topic_is_refused(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     let input = json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp"}, {"Procedure": "dev.audit_orders_sp"}]});
     let function = p.stack.outputs.get("OrdersAuditFnName");
     let before = p.lambda.get_function_configuration().function_name(function).send().await?;
     let good = before.environment().and_then(|e| e.variables().cloned()).ok_or("no environment")?;
     let mut bad = good.clone();
-    bad.insert("TOPIC_ARN".into(), "arn:aws:sns:eu-west-1:000000000000:no-such-topic".into());
+    bad.insert("TOPIC_ARN".into(), "arn:aws:sns:eu-west-1:000000000000:another-topic".into());
     let set = async |variables| {
         let environment = aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
         p.lambda.update_function_configuration().function_name(function).environment(environment).send().await
@@ -539,8 +540,18 @@ async fn a_topic_that_does_not_exist_is_named(p: &Pipeline) -> Outcome {
     let ended = p.execute(&input).await;
     set(good).await?;
     let ended = ended?;
-    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("TopicNotFound")), "{:?}", ended.cause);
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("AccessDenied")), "{:?}", ended.cause);
     p.received(1).await?;
+    Ok(())
+}
+
+/// The last: nobody hears of anything after it.
+async fn a_topic_that_does_not_exist_is_named(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let topic = p.stack.outputs.get("TopicArn");
+    aws_sdk_sns::Client::new(&p.stack.aws).delete_topic().topic_arn(topic).send().await?;
+    let ended = p.execute(&json!({})).await?;
+    assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("TopicNotFound")), "{:?}", ended.cause);
     Ok(())
 }
 
@@ -567,6 +578,7 @@ fn main() -> ExitCode {
         proc_runner_run_twice_submits_once,
         bad_input_fails_each_function_by_name,
         the_audit_function_copes_with_what_the_table_holds,
+        another_topic_is_refused,
         a_topic_that_does_not_exist_is_named,
     ];
     run(tests, start, async |p: Pipeline| p.stack.stop().await)

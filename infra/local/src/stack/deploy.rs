@@ -1,12 +1,12 @@
 //! Deploys the template as on AWS: `aws cloudformation package`, then `aws cloudformation deploy`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{GLUE_JOB, REGION, Result, STACK_NAME, StackError, WORKGROUP, WORKGROUP_ID, project, tools};
+use super::{DB_USER, REGION, Result, StackError, project, tools};
 
 const BUCKET: &str = "artifacts";
 
@@ -21,52 +21,44 @@ impl Outputs {
     }
 }
 
-/// Deploys for the serverless variant with a secret; `parameters` override or add `Name=value`.
+/// Makes what a deployment needs: the artifacts' bucket, the packaged template, and a secret, whose ARN this is.
 ///
 /// # Errors
 /// What the aws CLI says.
-pub async fn deploy(url: &str, dir: &Path, database: &str, parameters: &[String]) -> Result<Outputs> {
+pub async fn prepare(url: &str, dir: &Path) -> Result<String> {
     for function in ["proc-runner", "status-checker", "orders-audit-fn"] {
         tools::bootstrap(function)?;
     }
-    let secret = r#"{"username": "loader", "password": "not-checked-here"}"#;
-    let secret = ["secretsmanager", "create-secret", "--name", "redshift-loader", "--secret-string", secret];
+    let secret = format!(r#"{{"username": "{DB_USER}", "password": "not-checked-here"}}"#);
+    let secret = ["secretsmanager", "create-secret", "--name", "redshift-loader", "--secret-string", &secret];
     // One after the other: a small machine gains nothing from two Pythons at once.
     let arn = aws(url, &[&secret[..], &["--query", "ARN"]].concat()).await?;
-    let arn = arn.as_str().unwrap_or_default().to_owned();
     aws(url, &["s3", "mb", &format!("s3://{BUCKET}")]).await?;
-    let packaged = dir.join("packaged.yaml");
-    let (packaged, template) = (packaged.to_string_lossy(), project("infra/template.yaml"));
-    let template = template.to_string_lossy();
-    aws(
-        url,
-        &[
-            "cloudformation",
-            "package",
-            "--template-file",
-            &template,
-            "--s3-bucket",
-            BUCKET,
-            "--output-template-file",
-            &packaged,
-        ],
-    )
-    .await?;
-    let mut values = vec![
-        format!("WorkgroupName={WORKGROUP}"),
-        format!("WorkgroupId={WORKGROUP_ID}"),
-        format!("SecretArn={arn}"),
-        format!("Database={database}"),
-        format!("GlueJobName={GLUE_JOB}"),
-    ];
-    values.extend_from_slice(parameters);
-    let mut command = vec!["cloudformation", "deploy", "--stack-name", STACK_NAME, "--template-file", &packaged];
+    let (template, packaged) = (project("infra/template.yaml"), packaged(dir));
+    let (template, packaged) = (template.to_string_lossy(), packaged.to_string_lossy());
+    let package = ["cloudformation", "package", "--template-file", &template, "--s3-bucket", BUCKET];
+    aws(url, &[&package[..], &["--output-template-file", &packaged]].concat()).await?;
+    Ok(arn.as_str().unwrap_or_default().to_owned())
+}
+
+fn packaged(dir: &Path) -> PathBuf {
+    dir.join("packaged.yaml")
+}
+
+/// Deploys the packaged template under a name; `parameters` are `Name=value`, of which the last counts.
+///
+/// # Errors
+/// What the aws CLI says.
+pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -> Result<Outputs> {
+    let packaged = packaged(dir);
+    let packaged = packaged.to_string_lossy();
+    let mut command = vec!["cloudformation", "deploy", "--stack-name", stack, "--template-file", &packaged];
     command.extend(["--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset", "--parameter-overrides"]);
-    command.extend(values.iter().map(String::as_str));
+    command.extend(parameters.iter().map(String::as_str));
     aws(url, &command).await?;
     let query = ["--query", "Stacks[0].Outputs"];
     let outputs =
-        aws(url, &[&["cloudformation", "describe-stacks", "--stack-name", STACK_NAME], &query[..]].concat()).await?;
+        aws(url, &[&["cloudformation", "describe-stacks", "--stack-name", stack], &query[..]].concat()).await?;
     let text = |output: &Value, key: &str| output[key].as_str().unwrap_or_default().to_owned();
     let outputs = outputs.as_array().into_iter().flatten();
     let outputs = Outputs(outputs.map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect());

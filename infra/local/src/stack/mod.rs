@@ -39,6 +39,8 @@ pub const REGION: &str = "eu-west-1";
 pub const WORKGROUP: &str = "loader-workgroup";
 /// Its id.
 pub const WORKGROUP_ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+/// The database user that the secret names.
+pub const DB_USER: &str = "loader";
 /// The cluster that exists here.
 pub const CLUSTER: &str = "loader-cluster";
 /// The name of the stack.
@@ -90,6 +92,8 @@ pub struct Stack {
     pub warehouse: Warehouse,
     /// The stack's outputs.
     pub outputs: Outputs,
+    /// The secret with the database user.
+    pub secret_arn: String,
     /// Configuration for clients of the local AWS.
     pub aws: SdkConfig,
     /// Configuration for clients of the Data API.
@@ -135,10 +139,19 @@ impl Stack {
         say("starting MiniStack");
         let ministack = MiniStack::start(port, &data_api.url, options.wait_scale, dir.path()).await?;
         say("deploying infra/template.yaml");
-        let outputs = deploy::deploy(&ministack.url(), dir.path(), warehouse.database(), &options.parameters).await?;
+        let secret_arn = deploy::prepare(&ministack.url(), dir.path()).await?;
+        let mut parameters = vec![
+            format!("WorkgroupName={WORKGROUP}"),
+            format!("WorkgroupId={WORKGROUP_ID}"),
+            format!("SecretArn={secret_arn}"),
+            format!("Database={}", warehouse.database()),
+            format!("GlueJobName={GLUE_JOB}"),
+        ];
+        parameters.extend_from_slice(&options.parameters);
+        let outputs = deploy::deploy(&ministack.url(), dir.path(), STACK_NAME, &parameters).await?;
         let aws = sdk_config(&ministack.url()).await;
         let redshift = sdk_config(&data_api.url).await;
-        Ok(Self { warehouse, outputs, aws, redshift, data_api, dir, ministack, postgres })
+        Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, postgres })
     }
 
     /// Where the local AWS answers.
