@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .tools/venv
 BUILD := .tools/build
+LINT := .tools/lint
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
@@ -38,11 +39,20 @@ cost: ## What waiting costs, beside fixed loops
 bench-audit: setup functions ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
 	@cargo run --quiet -p tests --bin bench-audit
 
-lint: setup ## Formatting, clippy, the template, the documentation
+lint: $(LINT)/.ready ## Formatting, clippy, the documentation, the template and its policies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
-	$(VENV)/bin/cfn-lint infra/template.yaml
+	$(LINT)/bin/cfn-lint infra/template.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(LINT)/bin/sam validate --lint --template infra/template.yaml
+	$(LINT)/bin/python infra/lint/policies.py
+
+$(LINT)/.ready: infra/lint/requirements.txt
+	@echo "installing the template's linters into $(LINT)"
+	@rm -rf $(LINT)
+	@$(PYTHON) -m venv $(LINT)
+	@$(LINT)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 fmt: ## Format the code
 	cargo fmt --all
