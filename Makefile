@@ -12,7 +12,7 @@ given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy destroy doctor clean
+.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,10 +82,7 @@ $(BUILD)/.ready: infra/requirements-build.txt
 	@$(BUILD)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-deploy: setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ...")
-	@test -n "$(BUCKET)" || { echo 'name a bucket for the artifacts: make deploy BUCKET=...' >&2; exit 2; }
-	@test -f "$(PARAMETERS)" || { echo 'name a file of parameters, after one of these: make deploy PARAMETERS=...' >&2; \
-		ls infra/parameters/*.txt >&2; exit 2; }
+deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ...")
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
 		--output-template-file target/packaged.yaml
 	@echo "deploying $(STACK) with $(PARAMETERS)"
@@ -93,6 +90,11 @@ deploy: setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/...
 		--stack-name $(STACK) --template-file target/packaged.yaml --capabilities CAPABILITY_IAM \
 		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
+
+what-to-deploy:
+	@test -n "$(BUCKET)" || { echo 'name a bucket for the artifacts: make deploy BUCKET=...' >&2; exit 2; }
+	@test -f "$(PARAMETERS)" || { echo 'name a file of parameters, after one of these: make deploy PARAMETERS=...' >&2; \
+		ls infra/parameters/*.txt >&2; exit 2; }
 
 destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse stays
 	@test -n "$(call given,STACK)" || { echo 'say which, so that none goes by accident: make destroy STACK=...' >&2; exit 2; }
