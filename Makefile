@@ -23,6 +23,9 @@ demo: setup functions ## Run the main job on this machine, from the event to the
 local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
+doctor: setup ## Check a deployed stack and say how to mend it (STACK=redshift-loader, AWS or local)
+	@$(LOCAL) doctor --stack $(STACK)
+
 rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
 	@$(LOCAL) rerun '$(EXECUTION)'

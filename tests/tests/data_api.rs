@@ -8,8 +8,8 @@ use aws_sdk_redshiftdata::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
+use redshift_local::aws_cli::Cli;
 use redshift_local::data_api::{Config, Running};
-use redshift_local::stack::deploy::aws;
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::sdk_config;
 use redshift_local::stack::warehouse::Warehouse;
@@ -349,7 +349,7 @@ async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
 }
 
 async fn the_aws_cli_can_talk_to_it(api: &Api) -> Outcome {
-    let cli = async |arguments: &[&str]| aws(&api.api.url, &[&["redshift-data"], arguments].concat()).await;
+    let cli = async |arguments: &[&str]| Cli::local(&api.api.url).call(&[&["redshift-data"], arguments].concat()).await;
     let target = ["--workgroup-name", "w-1", "--database", "ecommerce_db"];
     let execute = [
         "execute-statement",

@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use redshift_local::stack::deploy::{Outputs, aws, deploy};
+use redshift_local::aws_cli::Cli;
+use redshift_local::stack::deploy::{Outputs, deploy};
 use redshift_local::stack::execution::{Ended, follow};
 use redshift_local::stack::notifications::{Inbox, settle};
 use redshift_local::stack::{CLUSTER, Options, REGION, Stack, WORKGROUP, project, tools};
@@ -51,7 +52,7 @@ impl Variant {
         let values: Vec<_> = parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let outputs = deploy(&stack.aws_url(), stack.dir.path(), name, &values).await?;
         let resources = ["cloudformation", "describe-stack-resources", "--stack-name", name];
-        let resources = aws(&stack.aws_url(), &resources).await?;
+        let resources = Cli::local(&stack.aws_url()).call(&resources).await?;
         let text = |resource: &Value, key: &str| resource[key].as_str().unwrap_or_default().to_owned();
         let resources = resources["StackResources"].as_array().into_iter().flatten();
         let resources = resources.map(|r| (text(r, "LogicalResourceId"), text(r, "PhysicalResourceId"))).collect();
@@ -343,8 +344,9 @@ async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outcome {
     deploy(&stack.aws_url(), stack.dir.path(), name, &change).await?;
     let ended = variant.execute(stack, json!({})).await?;
     assert_eq!(ended.output, json!({"UnresolvedRuns": 4, "Notified": 0}), "nobody is told again");
-    aws(&stack.aws_url(), &["cloudformation", "delete-stack", "--stack-name", name]).await?;
-    aws(&stack.aws_url(), &["cloudformation", "wait", "stack-delete-complete", "--stack-name", name]).await?;
+    let cli = Cli::local(&stack.aws_url());
+    cli.call(&["cloudformation", "delete-stack", "--stack-name", name]).await?;
+    cli.call(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", name]).await?;
     assert_eq!(marked().await?, 4);
     Ok(())
 }

@@ -4,8 +4,10 @@
 //! deploys the real template; [`demo`], [`up`] and [`rerun`] are what `make demo`, `make local` and
 //! `make rerun` run.
 
+pub mod aws_cli;
 pub mod data_api;
 pub mod demo;
+pub mod doctor;
 pub mod rerun;
 pub mod stack;
 pub mod up;

@@ -56,6 +56,7 @@ ready. In another shell:
   aws lambda invoke --function-name $PROC_RUNNER \
       --payload file://functions/proc-runner/events/procedure.json /dev/stdout
   aws sqs receive-message --endpoint-url $AWS_ENDPOINT_URL --queue-url $QUEUE_URL --max-number-of-messages 10
+  make doctor
 
 Ctrl-C stops everything."#,
     );

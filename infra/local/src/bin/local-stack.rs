@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use redshift_local::stack::process::interrupted;
-use redshift_local::stack::{Options, Result, StackError};
-use redshift_local::{demo, rerun, up};
+use redshift_local::stack::{Options, Result, STACK_NAME, StackError};
+use redshift_local::{demo, doctor, rerun, up};
 
 /// Runs the pipeline on this machine: PostgreSQL as Redshift, MiniStack as AWS, the real template.
 #[derive(Debug, Parser)]
@@ -28,6 +28,12 @@ enum Command {
         /// Your own PostgreSQL; its schemas dev and s3_staging_schema are made anew
         #[arg(long)]
         database_url: Option<String>,
+    },
+    /// Check a deployed stack and say how to mend it, on AWS or here (by the environment's endpoint)
+    Doctor {
+        /// The stack's name
+        #[arg(long, default_value = STACK_NAME)]
+        stack: String,
     },
     /// Start an execution again with the same input, on AWS or here (by the environment's endpoint)
     Rerun {
@@ -65,6 +71,7 @@ async fn run(command: Command) -> Result<()> {
             stack.stop().await;
             Ok(())
         }
+        Command::Doctor { stack } => doctor::doctor(&stack, |line| println!("{line}")).await,
         Command::Rerun { execution } => {
             let arn = rerun::rerun(&execution).await?;
             println!("started {arn}");

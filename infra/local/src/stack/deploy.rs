@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tokio::process::Command;
 
-use super::{DB_USER, REGION, Result, StackError, project, tools};
+use super::{DB_USER, Result, project, tools};
+use crate::aws_cli::Cli;
 
 const BUCKET: &str = "artifacts";
 
@@ -77,32 +77,6 @@ async fn allow_publish_batch(url: &str, outputs: &Outputs) -> Result<()> {
     Ok(())
 }
 
-/// Runs the aws CLI against an endpoint on this machine; what it prints, as JSON where it is.
-///
-/// # Errors
-/// What it says.
-pub async fn aws(url: &str, arguments: &[&str]) -> Result<Value> {
-    let output = Command::new(tools::python_tool("aws")?)
-        .args(["--output", "json"])
-        .args(arguments)
-        .env("AWS_ENDPOINT_URL", url)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_DEFAULT_REGION", REGION)
-        .env_remove("AWS_PROFILE")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .output()
-        .await
-        .map_err(|e| StackError::doing("run the aws CLI", e))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(StackError::new(format!(
-            "aws {}: {}",
-            arguments.iter().take(2).copied().collect::<Vec<_>>().join(" "),
-            said.trim()
-        )));
-    }
-    Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+async fn aws(url: &str, arguments: &[&str]) -> Result<Value> {
+    Cli::local(url).call(arguments).await
 }

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-use super::{Result, StackError, project};
+use super::{DB_USER, Result, StackError, project};
+use crate::doctor;
 
 /// A database that stands for Redshift's.
 #[derive(Debug, Clone)]
@@ -65,6 +66,10 @@ impl Warehouse {
             let sql = std::fs::read_to_string(&path).map_err(|e| StackError::doing(file, e))?;
             self.run(&sql).await.map_err(|e| StackError::doing(file, e))?;
         }
+        // On a PostgreSQL of somebody's own this may not be ours to do; only the doctor looks at it.
+        let _ = self.run(&format!("CREATE ROLE {DB_USER}")).await;
+        let procedures = ["dev.enriched_orders_sp", "dev.audit_orders_sp"];
+        let _ = self.run(&doctor::grants(DB_USER, &procedures, Some("dev.orders_audit"))).await;
         Ok(())
     }
 

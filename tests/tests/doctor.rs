@@ -1,0 +1,248 @@
+//! The doctor on the local stack, with each thing broken in turn: it names that thing, says how to mend it,
+//! and finds nothing else.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use redshift_local::aws_cli::Cli;
+use redshift_local::doctor::{Finding, Verdict, examine};
+use redshift_local::stack::execution::follow;
+use redshift_local::stack::notifications::Inbox;
+use redshift_local::stack::{GLUE_JOB, Options, REGION, STACK_NAME, Stack};
+use serde_json::{Value, json};
+use tests::{Any, Outcome, run, tests};
+
+const WORKFLOW: &str = "new-orders-workflow-nrt";
+
+struct Patient {
+    stack: Stack,
+    cli: Cli,
+}
+
+impl Patient {
+    async fn start() -> Any<Self> {
+        let options = Options { parameters: vec![format!("GlueWorkflowName={WORKFLOW}")], ..Options::default() };
+        let stack = Stack::start(&options, |_| ()).await?;
+        let cli = Cli::local(&stack.aws_url());
+        let this = Self { stack, cli };
+        this.aws(&["glue", "create-workflow", "--name", WORKFLOW]).await?;
+        let job = ["glue", "create-job", "--name", GLUE_JOB, "--role", "glue", "--command", "Name=glueetl"];
+        this.aws(&job).await?;
+        this.trigger(GLUE_JOB).await?;
+        Ok(this)
+    }
+
+    /// The workflow starts this job.
+    async fn trigger(&self, job: &str) -> Outcome {
+        let _ = self.aws(&["glue", "delete-trigger", "--name", "start"]).await;
+        let trigger = ["glue", "create-trigger", "--name", "start", "--workflow-name", WORKFLOW, "--type", "ON_DEMAND"];
+        self.aws(&[&trigger[..], &["--actions", &format!("JobName={job}")]].concat()).await?;
+        Ok(())
+    }
+
+    async fn aws(&self, arguments: &[&str]) -> Any<Value> {
+        Ok(self.cli.call(arguments).await?)
+    }
+
+    fn output(&self, name: &str) -> &str {
+        self.stack.outputs.get(name)
+    }
+
+    async fn sql(&self, sql: &str) -> Outcome {
+        Ok(self.stack.warehouse.run(sql).await?)
+    }
+
+    /// Runs a list of procedures to its end.
+    async fn execute(&self, procedure: &str) -> Outcome {
+        let sfn = aws_sdk_sfn::Client::new(&self.stack.aws);
+        let input = json!({"Procedures": [{"Procedure": procedure}]}).to_string();
+        let start = sfn.start_execution().state_machine_arn(self.output("StateMachineArn")).input(input);
+        let arn = start.send().await?.execution_arn;
+        follow(&sfn, &arn, Duration::from_secs(60), |_| ()).await?;
+        // The next execution must not share its second.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        Ok(())
+    }
+
+    async fn rule(&self) -> Any<String> {
+        let names = self.aws(&["events", "list-rules"]).await?;
+        let names = names["Rules"].as_array().into_iter().flatten().filter_map(|r| r["Name"].as_str());
+        Ok(names.into_iter().find(|name| name.contains("WorkflowFinished")).ok_or("no rule")?.to_owned())
+    }
+
+    async fn examine(&self, name: &str) -> Vec<Finding> {
+        let environment = [
+            ("AWS_ENDPOINT_URL", &*self.stack.aws_url()),
+            ("AWS_ENDPOINT_URL_REDSHIFT_DATA", &self.stack.data_api.url),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ];
+        examine(name, &environment).await.expect("the tools")
+    }
+
+    /// What is not as it should be.
+    async fn complaints(&self) -> Vec<Finding> {
+        self.examine(STACK_NAME).await.into_iter().filter(|finding| finding.verdict != Verdict::Well).collect()
+    }
+
+    /// The doctor complains about this alone, and says these things.
+    async fn complains(&self, checks: &[&str], says: &[&str]) -> Outcome {
+        let complaints = self.complaints().await;
+        let named: Vec<_> = complaints.iter().map(|finding| finding.check).collect();
+        assert_eq!(named, checks, "{complaints:?}");
+        let text: String = complaints.iter().map(Finding::to_string).collect();
+        for part in says {
+            assert!(text.contains(part), "{part} is missing in: {text}");
+        }
+        Ok(())
+    }
+
+    async fn is_well(&self) -> Outcome {
+        self.complains(&[], &[]).await
+    }
+}
+
+async fn before_anything_ran_and_nobody_is_subscribed(p: &Patient) -> Outcome {
+    p.complains(&["topic", "last execution"], &["nobody is subscribed", "aws sns subscribe", "none yet"]).await?;
+    Inbox::subscribe(&p.stack.aws, p.output("TopicArn")).await?;
+    p.execute("dev.enriched_orders_sp").await?;
+    p.is_well().await
+}
+
+async fn a_stack_that_does_not_exist(p: &Patient) -> Outcome {
+    let findings = p.examine("no-such-stack").await;
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].to_string().starts_with("FAIL  stack"), "{}", findings[0]);
+    assert!(findings[0].text.contains("no-such-stack"));
+    Ok(())
+}
+
+async fn a_procedure_that_is_missing_or_must_not_be_called(p: &Patient) -> Outcome {
+    p.sql("ALTER PROCEDURE dev.audit_orders_sp() RENAME TO elsewhere_sp").await?;
+    p.complains(&["procedures"], &["not in the warehouse: dev.audit_orders_sp"]).await?;
+    p.sql("ALTER PROCEDURE dev.elsewhere_sp() RENAME TO audit_orders_sp").await?;
+    p.sql("REVOKE EXECUTE ON PROCEDURE dev.enriched_orders_sp() FROM loader, PUBLIC").await?;
+    let grant = "GRANT EXECUTE ON PROCEDURE dev.enriched_orders_sp() TO \"loader\";";
+    p.complains(&["procedures"], &["may not call dev.enriched_orders_sp", grant]).await?;
+    p.sql(grant).await?;
+    p.sql("REVOKE USAGE ON SCHEMA dev FROM loader").await?;
+    let grant = "GRANT USAGE ON SCHEMA dev TO \"loader\";";
+    p.complains(&["procedures", "audit table"], &[grant]).await?;
+    p.sql(grant).await?;
+    p.is_well().await
+}
+
+async fn an_audit_table_that_is_missing_or_must_not_be_marked(p: &Patient) -> Outcome {
+    p.sql("REVOKE UPDATE ON dev.orders_audit FROM loader").await?;
+    let grant = "GRANT SELECT, UPDATE ON dev.orders_audit TO \"loader\";";
+    p.complains(&["audit table"], &[grant]).await?;
+    p.sql(grant).await?;
+    p.sql("ALTER TABLE dev.orders_audit RENAME TO elsewhere").await?;
+    p.complains(&["audit table"], &["dev.orders_audit is not in the warehouse"]).await?;
+    p.sql("ALTER TABLE dev.elsewhere RENAME TO orders_audit").await?;
+    p.is_well().await
+}
+
+async fn a_database_user_that_does_not_exist(p: &Patient) -> Outcome {
+    p.sql("ALTER ROLE loader RENAME TO somebody_else").await?;
+    p.complains(&["procedures", "audit table"], &["the database user loader does not exist", "CREATE USER"]).await?;
+    p.sql("ALTER ROLE somebody_else RENAME TO loader").await?;
+    p.is_well().await
+}
+
+async fn a_rule_that_is_disabled_or_has_no_target(p: &Patient) -> Outcome {
+    let rule = p.rule().await?;
+    p.aws(&["events", "disable-rule", "--name", &rule]).await?;
+    p.complains(&["trigger"], &["DISABLED", "aws events enable-rule"]).await?;
+    p.aws(&["events", "enable-rule", "--name", &rule]).await?;
+    let targets = p.aws(&["events", "list-targets-by-rule", "--rule", &rule]).await?["Targets"].to_string();
+    p.aws(&["events", "remove-targets", "--rule", &rule, "--ids", "loader"]).await?;
+    p.complains(&["trigger"], &["does not start the state machine"]).await?;
+    p.aws(&["events", "put-targets", "--rule", &rule, "--targets", &targets]).await?;
+    p.is_well().await
+}
+
+async fn a_workflow_that_does_not_exist_or_has_another_job(p: &Patient) -> Outcome {
+    p.trigger("another-job").await?;
+    p.complains(&["workflow"], &[GLUE_JOB, "it has another-job", "never runs"]).await?;
+    p.trigger(GLUE_JOB).await?;
+    p.aws(&["glue", "delete-workflow", "--name", WORKFLOW]).await?;
+    p.complains(&["workflow"], &[WORKFLOW, "GlueWorkflowName"]).await?;
+    p.aws(&["glue", "create-workflow", "--name", WORKFLOW]).await?;
+    p.is_well().await
+}
+
+async fn an_event_that_was_missed(p: &Patient) -> Outcome {
+    let queue = p.output("MissedEventsUrl");
+    p.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "{}"]).await?;
+    p.complains(&["missed events"], &["1 did not reach", "receive-message", "replay"]).await?;
+    p.aws(&["sqs", "purge-queue", "--queue-url", queue]).await?;
+    p.is_well().await
+}
+
+async fn functions_of_two_roles(p: &Patient) -> Outcome {
+    let function = p.output("StatusCheckerName");
+    let role = async |name: &str| -> Any<String> {
+        let role = p.aws(&["iam", "get-role", "--role-name", name]).await?;
+        Ok(role["Role"]["Arn"].as_str().unwrap_or_default().to_owned())
+    };
+    let update = ["lambda", "update-function-configuration", "--function-name", function, "--role"];
+    let another = role(p.output("AuditRoleName")).await?;
+    let updated = ["lambda", "wait", "function-updated", "--function-name", function];
+    p.aws(&[&update[..], &[&another]].concat()).await?;
+    p.aws(&updated).await?;
+    p.complains(&["role"], &["AuditRole", "belongs to the role that ran it"]).await?;
+    p.aws(&[&update[..], &[&role(p.output("StatementRoleName")).await?]].concat()).await?;
+    p.aws(&updated).await?;
+    p.is_well().await
+}
+
+async fn a_last_execution_that_failed(p: &Patient) -> Outcome {
+    p.execute("dev.no_such_sp").await?;
+    p.complains(&["last execution"], &["ObjectNotFound", "make rerun EXECUTION=arn:"]).await?;
+    p.execute("dev.enriched_orders_sp").await?;
+    p.is_well().await
+}
+
+async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Patient) -> Outcome {
+    let role = p.output("StatementRoleName");
+    let deny = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
+    .to_string();
+    let put = ["iam", "put-role-policy", "--role-name", role, "--policy-name", "deny", "--policy-document", &deny];
+    p.aws(&put).await?;
+    p.complains(&["secret"], &["explicitDeny"]).await?;
+    p.aws(&["iam", "delete-role-policy", "--role-name", role, "--policy-name", "deny"]).await?;
+    let secret = p.stack.secret_arn.as_str();
+    p.aws(&["secretsmanager", "delete-secret", "--secret-id", secret]).await?;
+    // Without it nobody knows the database user: what hangs on it is said too.
+    let complaints = p.complaints().await;
+    assert!(complaints.iter().any(|f| f.check == "secret" && f.verdict == Verdict::Wrong), "{complaints:?}");
+    p.aws(&["secretsmanager", "restore-secret", "--secret-id", secret]).await?;
+    p.is_well().await
+}
+
+/// The last: it is not put back.
+async fn a_function_that_is_gone(p: &Patient) -> Outcome {
+    p.aws(&["lambda", "delete-function", "--function-name", p.output("OrdersAuditFnName")]).await?;
+    p.complains(&["functions"], &["OrdersAuditFn", "make deploy"]).await
+}
+
+fn main() -> ExitCode {
+    let tests = tests![
+        before_anything_ran_and_nobody_is_subscribed,
+        a_stack_that_does_not_exist,
+        a_procedure_that_is_missing_or_must_not_be_called,
+        an_audit_table_that_is_missing_or_must_not_be_marked,
+        a_database_user_that_does_not_exist,
+        a_rule_that_is_disabled_or_has_no_target,
+        a_workflow_that_does_not_exist_or_has_another_job,
+        an_event_that_was_missed,
+        functions_of_two_roles,
+        a_last_execution_that_failed,
+        a_secret_that_the_role_must_not_read_or_that_is_gone,
+        a_function_that_is_gone,
+    ];
+    run(tests, async || Patient::start().await.expect("the stack"), async |p: Patient| p.stack.stop().await)
+}
