@@ -127,6 +127,24 @@ impl Variant {
         Ok(())
     }
 
+    /// The metrics that a function has printed, by name.
+    async fn metrics(&self, stack: &Stack, logs: &str) -> Any<HashMap<String, Value>> {
+        let group = &self.resources[logs];
+        let events =
+            Cli::local(&stack.aws_url()).call(&["logs", "filter-log-events", "--log-group-name", group]).await?;
+        let messages = events["events"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str());
+        let lines = messages.filter_map(|message| serde_json::from_str::<Value>(message).ok());
+        let mut metrics = HashMap::new();
+        for line in lines.filter(|line| line["_aws"]["CloudWatchMetrics"].is_array()) {
+            assert_eq!(line["Stack"], *self.name);
+            for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().into_iter().flatten() {
+                let name = metric["Name"].as_str().unwrap_or_default();
+                metrics.insert(name.to_owned(), line[name].clone());
+            }
+        }
+        Ok(metrics)
+    }
+
     /// Its roles allow what they use, and nothing else.
     async fn is_least(&self, stack: &Stack) -> Outcome {
         let questions = self.questions(&stack.secret_arn);
@@ -333,10 +351,18 @@ async fn after_a_workflow_with_an_emr_step(stack: &Stack) -> Outcome {
 }
 
 /// What was found, and who was told, is in the warehouse: a change to the stack, and its end, leave it.
+/// What there was to measure is in the logs.
 async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outcome {
     let name = "serverless-secret";
     let variant = Variant::deploy(stack, name).await?;
     variant.runs(stack).await?;
+    let runner = variant.metrics(stack, "ProcRunnerLogs").await?;
+    assert!(runner["LoadSeconds"].is_f64() && runner["Attempts"] == 1.0, "{runner:?}");
+    let audit = variant.metrics(stack, "OrdersAuditFnLogs").await?;
+    for (name, value) in [("UnresolvedRuns", 4.0), ("AuditMismatches", 4.0), ("Notifications", 4.0)] {
+        assert_eq!(audit[name], value, "{audit:?}");
+    }
+    assert!(audit["UnresolvedHours"].as_f64().is_some_and(|hours| (0.0..1.0).contains(&hours)), "{audit:?}");
     let marked =
         async || stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await;
     assert_eq!(marked().await?, 4);
