@@ -67,7 +67,7 @@ impl Patient {
     async fn rule(&self) -> Any<String> {
         let names = self.aws(&["events", "list-rules"]).await?;
         let names = names["Rules"].as_array().into_iter().flatten().filter_map(|r| r["Name"].as_str());
-        Ok(names.into_iter().find(|name| name.contains("WorkflowFinished")).ok_or("no rule")?.to_owned())
+        Ok(names.into_iter().find(|name| name.ends_with("-finished")).ok_or("no rule")?.to_owned())
     }
 
     async fn examine(&self, name: &str) -> Vec<Finding> {

@@ -169,8 +169,9 @@ impl Variant {
         for role in ["LoaderRole", "StartRole"] {
             let condition = &of(role)["trust"][0]["Condition"];
             assert_eq!(condition["StringEquals"]["aws:SourceAccount"], ACCOUNT, "{}: {role}", self.name);
-            let source = condition["ArnLike"]["aws:SourceArn"].as_str().unwrap_or_default();
-            assert!(source.contains(&self.name), "{}: {role} {condition}", self.name);
+            let source = condition["ArnEquals"]["aws:SourceArn"].to_string();
+            assert!(source.contains(&format!(":{}-", self.name)) || source.contains(&format!("/{}-", self.name)));
+            assert!(!source.contains('*'), "{}: {role} {condition}", self.name);
         }
         Ok(())
     }
@@ -222,7 +223,9 @@ impl Variant {
         }
         may("LoaderRole", &["sns:Publish"], topic);
         may("LoaderRole", &["kms:GenerateDataKey", "kms:Decrypt"], &key);
-        may("LoaderRole", &["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*");
+        let trace = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
+        let sample = ["xray:GetSamplingRules", "xray:GetSamplingTargets"];
+        may("LoaderRole", &[trace, sample].concat(), "*");
         let delivery = [
             "logs:CreateLogDelivery",
             "logs:GetLogDelivery",

@@ -1,6 +1,6 @@
 //! `make doctor`: looks at a deployed stack and says what is wrong, and how to mend it.
 //!
-//! [`gather`] asks AWS, [`diagnose`] decides. What cannot be asked is said, and hides nothing else. It asks
+//! `gather` asks AWS, `diagnose` decides. What cannot be asked is said, and hides nothing else. It asks
 //! through boto3, which the local stack's tools bring: a dozen services for a dozen questions are minutes of
 //! compiling as crates.
 
