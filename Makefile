@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .tools/venv
 BUILD := .tools/build
+BENCH := .tools/bench
 LINT := .tools/lint
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
@@ -12,7 +13,7 @@ given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost bench-audit lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
+.PHONY: help demo local rerun test chaos cost bench bench-audit bench-setup lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,8 +40,20 @@ chaos: setup functions ## The pipeline under every fault (SEED=... plays a run a
 cost: ## What waiting costs, beside fixed loops
 	@cargo run --quiet -p tests --bin cost
 
-bench-audit: setup functions ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
+bench: setup functions bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python
+	@cargo build --quiet --release -p hello-world
+	@cargo run --quiet -p tests --bin bench
+
+bench-audit: setup functions bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
 	@cargo run --quiet -p tests --bin bench-audit
+
+bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
+
+$(BENCH)/.ready: tests/bench/requirements.txt
+	@rm -rf $(BENCH)
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 lint: $(LINT)/.ready ## Formatting, clippy, the documentation, the template and its policies
 	cargo fmt --all --check

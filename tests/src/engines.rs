@@ -11,7 +11,6 @@
 //! parameters, as its EMR step always does: it has no `elasticmapreduce:addStep.sync`.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,24 +19,20 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Path as UrlPath, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use nix::sys::signal::Signal;
+use redshift_local::aws_cli::Cli;
 use redshift_local::stack::execution::follow;
 use redshift_local::stack::ministack::{MiniStack, take_port};
-use redshift_local::stack::process::Process;
 use redshift_local::stack::{project, sdk_config, tools};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
+use crate::moto::{Moto, Upstream, post_json};
 use crate::{Any, failed};
 
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
@@ -140,8 +135,7 @@ impl Scripts {
 #[derive(Clone)]
 struct Gateway {
     scripts: Arc<Scripts>,
-    moto: u16,
-    http: HttpClient<HttpConnector, Body>,
+    moto: Upstream,
 }
 
 async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<String>, body: Bytes) -> Response {
@@ -166,7 +160,7 @@ async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<Strin
 async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Request) -> Response {
     let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
     let Some((_, state)) = GLUE.into_iter().find(|(operation, _)| target == Some(*operation)) else {
-        return pass_on(gateway, request).await;
+        return gateway.moto.pass(request).await;
     };
     let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
     match gateway.scripts.answer(state, &body) {
@@ -180,23 +174,11 @@ async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Reque
     }
 }
 
-async fn pass_on(gateway: Gateway, mut request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
-    let Ok(uri) = format!("http://127.0.0.1:{}{path}", gateway.moto).parse() else {
-        return StatusCode::BAD_GATEWAY.into_response();
-    };
-    *request.uri_mut() = uri;
-    match gateway.http.request(request).await {
-        Ok(answer) => answer.map(Body::new),
-        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
-    }
-}
-
 /// Both engines, ready.
 pub struct Engines {
     scripts: Arc<Scripts>,
     ministack: MiniStack,
-    moto: Process,
+    moto: Moto,
     on_ministack: Engine,
     on_moto: Engine,
     mocks: tokio::sync::Mutex<Mocks>,
@@ -243,24 +225,19 @@ impl Engines {
     /// A missing tool, or what the engines say.
     pub async fn start() -> Any<Self> {
         let dir = TempDir::new()?;
-        let (gateway_port, moto_port) = (take_port(None).await?, take_port(None).await?);
         let scripts: Arc<Scripts> = Arc::default();
-        let http = HttpClient::builder(TokioExecutor::new()).build_http();
-        let gateway = Gateway { scripts: scripts.clone(), moto: moto_port, http };
-        let app = Router::new()
-            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-            .fallback(call)
-            .with_state(gateway);
-        // moto says localhost.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, gateway_port)).await?;
-        tokio::spawn(async { axum::serve(listener, app).await });
-        let gateway = format!("http://localhost:{gateway_port}");
-
-        let moto = start_moto(dir.path(), gateway_port, moto_port).await?;
-        let on_moto = Engine::make(&sdk_config(&format!("http://127.0.0.1:{moto_port}")).await).await?;
+        let gateway = |moto| {
+            Router::new()
+                .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+                .fallback(call)
+                .with_state(Gateway { scripts: scripts.clone(), moto })
+        };
+        let moto = Moto::start(dir.path(), gateway).await?;
+        let on_moto = Engine::make(&sdk_config(&moto.url).await).await?;
         let ministack = MiniStack::start(take_port(None).await?, "http://127.0.0.1:1", Some(0.0), dir.path()).await?;
         let config = sdk_config(&ministack.url()).await;
-        make_functions(&config, &gateway, dir.path()).await?;
+        make_role(&ministack.url()).await?;
+        make_functions(&config, &moto.gateway, dir.path()).await?;
         let on_ministack = Engine::make(&config).await?;
         Ok(Self { scripts, ministack, moto, on_ministack, on_moto, mocks: tokio::sync::Mutex::default(), _dir: dir })
     }
@@ -298,33 +275,14 @@ impl Engines {
     }
 }
 
-async fn start_moto(dir: &Path, gateway: u16, port: u16) -> Any<Process> {
-    let mut command = Command::new(tools::python_tool("moto_server")?);
-    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("MOTO_PORT", gateway.to_string());
-    for (name, value) in
-        [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "eu-west-1")]
-    {
-        command.env(name, value);
-    }
-    command.env_remove("AWS_ENDPOINT_URL");
-    let mut process = Process::start("moto", &mut command, dir, Signal::SIGTERM)?;
-    process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
-    let switch = json!({"stepfunctions": {"execute_state_machine": true}});
-    post_json(&format!("http://127.0.0.1:{port}/moto-api/config"), &switch).await?;
-    Ok(process)
-}
-
-/// Posts a configuration to an engine.
-///
-/// # Errors
-/// Where it does not take it.
-pub async fn post_json(url: &str, body: &Value) -> Any<()> {
-    let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
-    let request = Request::post(url).header("content-type", "application/json");
-    let answer = http.request(request.body(Body::from(body.to_string()))?).await?;
-    if !answer.status().is_success() {
-        return Err(failed(format!("{url} does not take its configuration: {}", answer.status())));
-    }
+/// With IAM enforced, a function needs a role that exists.
+async fn make_role(url: &str) -> Any<()> {
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    ]});
+    let name = ROLE.rsplit('/').next().unwrap_or_default();
+    let create = ["iam", "create-role", "--role-name", name, "--assume-role-policy-document", &trust.to_string()];
+    Cli::local(url).call(&create).await?;
     Ok(())
 }
 
@@ -358,7 +316,8 @@ impl Engine {
         let sfn = aws_sdk_sfn::Client::new(config);
         let mut machines = Vec::new();
         for (name, topic) in [("loader", topic.clone()), ("loader-without-topic", format!("{topic}-missing"))] {
-            let create = sfn.create_state_machine().name(name).definition(definition(&topic, "", "")?).role_arn(ROLE);
+            let definition = hurried(definition(&topic, "", "")?).to_string();
+            let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }
         let machines = machines.try_into().map_err(|_| failed("two machines"))?;
@@ -372,12 +331,12 @@ impl Engine {
         }
         let workflow = if scenario.asks_glue() { name } else { "" };
         let cluster = if scenario.asks_emr() { name } else { "" };
-        let mut definition = definition(&self.topic, workflow, cluster)?;
+        let mut definition = hurried(definition(&self.topic, workflow, cluster)?);
         if engine == "moto" {
             let glue = GLUE.iter().map(|(_, state)| *state).filter(|_| scenario.compares_times);
-            definition = as_functions(&definition, glue.chain([STEP]))?;
+            definition = as_functions(definition, glue.chain([STEP]));
         }
-        let create = self.sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
+        let create = self.sfn.create_state_machine().name(name).definition(definition.to_string()).role_arn(ROLE);
         let arn = create.send().await?.state_machine_arn;
         Ok(if engine == "moto" { arn } else { format!("{arn}#scripted") })
     }
@@ -433,8 +392,11 @@ fn lambda_cause(text: &str) -> Value {
     }
 }
 
-/// The real definition, with its substitutions filled in and its pauses shortened.
-fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<String> {
+/// The real definition, with its substitutions filled in; functions go by their names.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<Value> {
     let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
     for (name, value) in [
         ("ProcRunnerArn", "proc-runner"),
@@ -452,25 +414,25 @@ fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<String> {
     ] {
         text = text.replace(&format!("${{{name}}}"), value);
     }
-    let mut machine: Value = serde_json::from_str(&text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// A definition with its pauses shortened.
+fn hurried(mut machine: Value) -> Value {
     for state in machine["States"].as_object_mut().into_iter().flat_map(|s| s.values_mut()) {
         if let Some(seconds) = state.get_mut("Seconds") {
             *seconds = json!(1);
         }
-        for retry in state["Retry"].as_array_mut().into_iter().flatten() {
+        for retry in state.get_mut("Retry").and_then(Value::as_array_mut).into_iter().flatten() {
             retry["IntervalSeconds"] = json!(1);
             retry["BackoffRate"] = json!(1.0);
         }
-        if state["Retry"].is_null() {
-            state.as_object_mut().map(|s| s.remove("Retry"));
-        }
     }
-    Ok(machine.to_string())
+    machine
 }
 
 /// The definition with some states as functions that get the states' parameters.
-fn as_functions(definition: &str, states: impl Iterator<Item = &'static str>) -> Any<String> {
-    let mut machine: Value = serde_json::from_str(definition)?;
+fn as_functions(mut machine: Value, states: impl Iterator<Item = &'static str>) -> Value {
     for name in states {
         let state = &mut machine["States"][name];
         state["Resource"] = json!("arn:aws:states:::lambda:invoke");
@@ -481,5 +443,5 @@ fn as_functions(definition: &str, states: impl Iterator<Item = &'static str>) ->
             *path = json!(path.as_str().unwrap_or_default().replace("$.", "$.Payload."));
         }
     }
-    Ok(machine.to_string())
+    machine
 }

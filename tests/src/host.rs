@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,13 +12,29 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use redshift_local::stack::project;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::{Any, failed};
+
+/// A function of `tests/bench` on AWS's own runtime client for Python, to be started.
+///
+/// # Errors
+/// Says how to install it.
+pub fn python_function(module: &str) -> Any<Command> {
+    let python = project(".tools/bench/bin/python");
+    if !python.exists() {
+        return Err(failed("the benchmarks' Python is not installed in .tools: run `make bench-setup`"));
+    }
+    let mut command = Command::new(python);
+    command.args(["-m", "awslambdaric", &format!("{module}.handler")]).current_dir(project("tests/bench"));
+    Ok(command)
+}
+
 /// What a function answers: its response, or its error.
 pub type Answer = Result<Value, Value>;
 
@@ -30,6 +46,7 @@ struct Event {
 
 #[derive(Clone)]
 struct Api {
+    asked: Arc<watch::Sender<Option<Instant>>>,
     events: Arc<tokio::sync::Mutex<mpsc::Receiver<Event>>>,
     pending: Arc<Mutex<Option<oneshot::Sender<Answer>>>>,
 }
@@ -37,6 +54,8 @@ struct Api {
 /// A bootstrap that runs.
 pub struct Function {
     child: Child,
+    began: Instant,
+    asked: watch::Receiver<Option<Instant>>,
     events: mpsc::Sender<Event>,
     server: JoinHandle<()>,
 }
@@ -48,7 +67,9 @@ impl Function {
     /// Where it cannot be started.
     pub async fn start(mut command: Command, environment: &[(&str, &str)]) -> Any<Self> {
         let (events, received) = mpsc::channel(1);
-        let api = Api { events: Arc::new(tokio::sync::Mutex::new(received)), pending: Arc::default() };
+        let events_of_api = Arc::new(tokio::sync::Mutex::new(received));
+        let (asked_of_api, asked) = watch::channel(None);
+        let api = Api { asked: Arc::new(asked_of_api), events: events_of_api, pending: Arc::default() };
         let app = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{outcome}", post(answered))
@@ -64,6 +85,7 @@ impl Function {
             .stderr(Stdio::null())
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -74,7 +96,19 @@ impl Function {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .envs(environment.iter().copied())
             .kill_on_drop(true);
-        Ok(Self { child: command.spawn()?, events, server })
+        let began = Instant::now();
+        Ok(Self { child: command.spawn()?, began, asked, events, server })
+    }
+
+    /// From the start of the process to its first request for an event.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub async fn ready(&self, time: Duration) -> Any<Duration> {
+        let mut asked = self.asked.clone();
+        let asked = tokio::time::timeout(time, asked.wait_for(Option::is_some)).await;
+        let at = asked.map_err(|_| failed("the function does not ask for an event"))??;
+        Ok(at.map_or(Duration::ZERO, |at| at - self.began))
     }
 
     /// Invokes it; the answer comes later.
@@ -114,6 +148,12 @@ impl Function {
 }
 
 async fn next(State(api): State<Api>) -> Response {
+    let now = Instant::now();
+    api.asked.send_if_modified(|at| {
+        let first = at.is_none();
+        at.get_or_insert(now);
+        first
+    });
     let Some(event) = api.events.lock().await.recv().await else {
         // Nobody has anything left to ask: the function waits to be killed.
         return std::future::pending().await;

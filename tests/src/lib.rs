@@ -5,7 +5,9 @@ pub mod chaos;
 pub mod cost;
 pub mod engines;
 pub mod host;
+pub mod moto;
 pub mod sink;
+pub mod tls;
 
 use std::pin::Pin;
 use std::process::ExitCode;

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use crate::tls::Authority;
+
 /// What has arrived.
 #[derive(Debug, Default)]
 struct Arrived {
@@ -43,9 +45,24 @@ impl Sink {
     pub async fn start(&self) -> std::io::Result<String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let app = Router::new().route("/", post(answer)).with_state(self.clone());
+        let app = self.app();
         tokio::spawn(async { axum::serve(listener, app).await });
         Ok(url)
+    }
+
+    /// Starts it over TLS; where it answers.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn start_tls(&self, authority: &Authority) -> std::io::Result<String> {
+        let (listener, url) = authority.listen().await?;
+        let app = self.app();
+        tokio::spawn(async { axum::serve(listener, app).await });
+        Ok(url)
+    }
+
+    fn app(&self) -> Router {
+        Router::new().route("/", post(answer)).with_state(self.clone())
     }
 
     /// From now on, the result of a query is so many runs.

@@ -373,7 +373,7 @@ fn gate() -> Vec<Path> {
             loads_after(
                 "gate-our-own-event",
                 &[("GetRun", vec![looked_up(completed("wr_7"))])],
-                &["GivenRun", "GetRun", "RunSucceeded"],
+                &["GivenRun", "GetRun", "GotRun", "RunSucceeded"],
             ),
             ours(),
         ),
@@ -423,6 +423,13 @@ fn gate() -> Vec<Path> {
             &["RunActions", "RunNotSucceeded"],
         ));
     }
+    let mut undated = loads_after(
+        "gate-no-start",
+        &[("GetWorkflow", vec![last_run(json!({"WorkflowRunId": "wr_1", "Status": "COMPLETED"}))])],
+        &["IsLastRun", "LastRun", "RunSucceeded"],
+    );
+    undated.scenario.compares_times = true;
+    all.push(with_input(undated, event("2026-01-01T00:00:10Z")));
     let status_missing = json!({"WorkflowRunId": "wr_1", "StartedOn": "2026-01-01T00:00:01Z"});
     all.push(refused(
         "gate-no-status",

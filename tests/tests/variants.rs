@@ -14,7 +14,7 @@ use redshift_local::stack::execution::{Ended, follow};
 use redshift_local::stack::notifications::{Inbox, settle};
 use redshift_local::stack::{CLUSTER, Options, REGION, Stack, WORKGROUP, project, tools};
 use serde_json::{Value, json};
-use tests::engines::post_json;
+use tests::moto::post_json;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -353,6 +353,44 @@ async fn after_a_workflow_with_an_emr_step(stack: &Stack) -> Outcome {
     play(stack, "workflow-and-step").await
 }
 
+/// The rule takes the last job's success and our own event for the workflow, and nothing else of either.
+/// MiniStack mocks no execution that an event has started, and has no workflow runs: the gate is closed.
+async fn events_of_the_workflow_start_executions(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    let executions = async || -> Any<Vec<String>> {
+        let list = sfn.list_executions().state_machine_arn(variant.outputs.get("StateMachineArn")).send().await?;
+        Ok(list.executions().iter().map(|e| e.execution_arn().to_owned()).collect())
+    };
+    let put = async |detail_type: &str, detail: Value| -> Outcome {
+        let entry = json!([{"Source": "redshift-loader", "DetailType": detail_type, "Detail": detail.to_string()}]);
+        Cli::local(&stack.aws_url()).call(&["events", "put-events", "--entries", &entry.to_string()]).await?;
+        settle().await;
+        Ok(())
+    };
+    let (job, workflow) = ("Glue Job State Change", "Glue Workflow Completed");
+    let before = executions().await?;
+    put(job, json!({"jobName": "another-job", "state": "SUCCEEDED"})).await?;
+    put(job, json!({"jobName": "new-orders-last-job", "state": "FAILED"})).await?;
+    put(workflow, json!({"workflowName": "another-workflow", "workflowRunId": RUN_ID})).await?;
+    put(workflow, json!({"workflowName": "new-orders-workflow-nrt"})).await?;
+    assert_eq!(executions().await?.len(), before.len(), "what is not the workflow's end starts nothing");
+    for (detail_type, detail, looks) in [
+        (job, json!({"jobName": "new-orders-last-job", "state": "SUCCEEDED"}), "GetWorkflow"),
+        (workflow, json!({"workflowName": "new-orders-workflow-nrt", "workflowRunId": RUN_ID}), "GivenRun"),
+    ] {
+        let known = executions().await?;
+        put(detail_type, detail).await?;
+        let all = executions().await?;
+        let new: Vec<_> = all.iter().filter(|arn| !known.contains(arn)).collect();
+        assert_eq!(new.len(), 1, "{detail_type}");
+        let ended = follow(&sfn, new[0], LIMIT, |_| ()).await?;
+        assert!(ended.states.iter().any(|state| state == looks), "{detail_type}: {:?}", ended.states);
+        assert_eq!(ended.error.as_deref(), Some("WorkflowLookupFailed"), "{:?}", ended.cause);
+    }
+    Ok(())
+}
+
 /// What was found, and who was told, is in the warehouse: a change to the stack, and its end, leave it.
 /// What there was to measure is in the logs.
 async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outcome {
@@ -389,6 +427,7 @@ fn main() -> ExitCode {
         a_cluster_with_iam_credentials,
         by_the_clock_with_an_emr_step,
         after_a_workflow_with_an_emr_step,
+        events_of_the_workflow_start_executions,
         a_change_to_the_stack_keeps_the_audit,
     ];
     let start = async || {

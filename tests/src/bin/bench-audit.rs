@@ -12,7 +12,7 @@ use redshift_local::stack::warehouse::Warehouse;
 use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
 use tests::Any;
-use tests::host::Function;
+use tests::host::{Function, python_function};
 use tests::sink::Sink;
 use tokio::process::Command;
 
@@ -38,10 +38,10 @@ async fn run() -> Any<()> {
     for runs in [1, 100, 10_000] {
         sink.reset(None);
         sink.answer_queries_with(runs);
-        let python = python(&url).await?;
+        let python = measured(python_function("orders_audit_fn")?, [&url, &url, "d"], &sink, runs).await?;
         sink.reset(None);
         sink.answer_queries_with(runs);
-        let ours = measured(&url, &url, "d", &sink, runs).await?;
+        let ours = measured(ours()?, [&url, &url, "d"], &sink, runs).await?;
         let ratio = python["seconds"].as_f64().unwrap_or(0.0) / ours["seconds"].as_f64().unwrap_or(1.0);
         print(runs, "Python, one by one", &python, 1.0);
         print(runs, "orders-audit-fn", &ours, ratio);
@@ -71,7 +71,12 @@ fn print(runs: usize, way: &str, figures: &Value, ratio: f64) {
     );
 }
 
-async fn start(redshift: &str, sns: &str, database: &str) -> Any<Function> {
+fn ours() -> Any<Command> {
+    Ok(Command::new(tools::bootstrap("orders-audit-fn")?))
+}
+
+/// Starts a function on a Data API, an SNS and a database.
+async fn start(command: Command, [redshift, sns, database]: [&str; 3]) -> Any<Function> {
     let environment = [
         ("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift),
         ("AWS_ENDPOINT_URL_SNS", sns),
@@ -79,22 +84,22 @@ async fn start(redshift: &str, sns: &str, database: &str) -> Any<Function> {
         ("DATABASE", database),
         ("TOPIC_ARN", TOPIC),
     ];
-    Function::start(Command::new(tools::bootstrap("orders-audit-fn")?), &environment).await
+    Function::start(command, &environment).await
 }
 
 /// The peak of a bootstrap that has started and waits.
 async fn idle(url: &str) -> Any<u64> {
-    let function = start(url, url, "d").await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let function = start(ours()?, [url, url, "d"]).await?;
+    function.ready(TIME).await?;
     let peak = function.peak_kib();
     function.kill().await;
     Ok(peak)
 }
 
-/// From the start of the process to its answer, as the Python script measures itself.
-async fn measured(redshift: &str, sns: &str, database: &str, sink: &Sink, runs: usize) -> Any<Value> {
+/// From the start of the process to its answer.
+async fn measured(command: Command, services: [&str; 3], sink: &Sink, runs: usize) -> Any<Value> {
     let begin = Instant::now();
-    let function = start(redshift, sns, database).await?;
+    let function = start(command, services).await?;
     let answer = function.invoke(json!({"ExecutionId": "bench"}), TIME).await?;
     let seconds = begin.elapsed().as_secs_f64();
     let peak = function.peak_kib();
@@ -104,22 +109,6 @@ async fn measured(redshift: &str, sns: &str, database: &str, sink: &Sink, runs: 
         return Err(format!("{notified} of {runs} runs were notified, {} arrived", sink.runs().len()).into());
     }
     Ok(json!({"calls": sink.calls(), "seconds": seconds, "peak_kib": peak}))
-}
-
-async fn python(url: &str) -> Any<Value> {
-    let output = Command::new(tools::python_tool("python")?)
-        .arg(project("tests/bench/audit_sequential.py"))
-        .env("SINK", url)
-        .env("TOPIC_ARN", TOPIC)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_DEFAULT_REGION", "eu-west-1")
-        .output()
-        .await?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// 10,000 runs of 100 rows each, grouped and marked by the engine.
@@ -137,7 +126,7 @@ async fn with_warehouse(sns: &str, sink: &Sink) -> Any<Value> {
         .await?;
     let api = Running::start(Config::new(warehouse.config().clone(), vec![])).await?;
     sink.reset(None);
-    let figures = measured(&api.url, sns, warehouse.database(), sink, 10_000).await;
+    let figures = measured(ours()?, [&api.url, sns, warehouse.database()], sink, 10_000).await;
     api.stop().await;
     postgres.stop().await;
     figures

@@ -1,0 +1,223 @@
+//! `make bench-pipeline`: what a state machine adds to the time of its procedures: ours, and the one that people
+//! click together from the notes (SDK integrations, a fixed Wait of 5 s), on the same engine, warehouse and Data
+//! API. The load takes so many seconds, the audit is the real one. Figures: target/bench/pipeline.json.
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_redshiftdata::types::StatusString;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use redshift_local::data_api::{Config, Running};
+use redshift_local::stack::execution::follow;
+use redshift_local::stack::postgres::Postgres;
+use redshift_local::stack::process::interrupted;
+use redshift_local::stack::warehouse::Warehouse;
+use redshift_local::stack::{WORKGROUP, project, sdk_config, tools};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::engines::definition;
+use tests::host::Function;
+use tests::moto::{Moto, Upstream};
+use tests::{Any, failed};
+use tokio::process::Command;
+
+/// How long the load takes.
+const SECONDS: [u64; 4] = [0, 1, 5, 30];
+/// Executions of each.
+const ROUNDS: usize = 3;
+const LIMIT: Duration = Duration::from_secs(300);
+const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
+
+#[tokio::main]
+async fn main() -> Any<()> {
+    tokio::select! {
+        outcome = run() => outcome,
+        () = interrupted() => Err("interrupted".into()),
+    }
+}
+
+async fn run() -> Any<()> {
+    let dir = TempDir::new()?;
+    let postgres = Postgres::start(dir.path()).await?;
+    let warehouse = Warehouse::new(&postgres.url())?;
+    warehouse.reset().await?;
+    for seconds in SECONDS {
+        let body = format!("BEGIN PERFORM pg_sleep({seconds}); END");
+        warehouse.run(&format!("CREATE PROCEDURE {}() LANGUAGE plpgsql AS $$ {body} $$", load(seconds))).await?;
+    }
+    let api = Running::start(Config::new(warehouse.config().clone(), vec![WORKGROUP.to_owned()])).await?;
+    let outcome = measure(&warehouse, &api, &dir).await;
+    api.stop().await;
+    postgres.stop().await;
+    outcome
+}
+
+fn load(seconds: u64) -> String {
+    format!("dev.load_of_{seconds}_s_sp")
+}
+
+#[derive(Clone)]
+struct Gateway {
+    functions: Arc<OnceLock<HashMap<&'static str, Function>>>,
+    data_api: Upstream,
+    moto: Upstream,
+}
+
+async fn invoke(State(gateway): State<Gateway>, Path(name): Path<String>, body: Bytes) -> Response {
+    let Some(function) = gateway.functions.get().and_then(|all| all.get(name.as_str())) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let payload = serde_json::from_slice(&body).unwrap_or_default();
+    let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
+    match function.invoke(payload, LIMIT).await {
+        Ok(Ok(answer)) => (request_id, answer.to_string()).into_response(),
+        Ok(Err(error)) => (request_id, [("X-Amz-Function-Error", "Unhandled")], error.to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, request_id, error.to_string()).into_response(),
+    }
+}
+
+async fn call(State(gateway): State<Gateway>, request: Request) -> Response {
+    let target = request.headers().get("x-amz-target").and_then(|t| t.to_str().ok());
+    if target.is_some_and(|t| t.starts_with("RedshiftData.")) {
+        return gateway.data_api.pass(request).await;
+    }
+    gateway.moto.pass(request).await
+}
+
+/// What a machine made of a load.
+struct Figures {
+    execution_seconds: f64,
+    overhead_seconds: f64,
+}
+
+async fn measure(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<()> {
+    let bench = Bench::start(warehouse, api, dir).await?;
+    println!("{:>7} {:>14} {:>14} {:>14} {:>14} {:>7}", "load", "ours", "overhead", "the notes'", "overhead", "ratio");
+    let mut rows = Vec::new();
+    for seconds in SECONDS {
+        let (mut ours, mut notes) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let list = json!({"Procedures": [{"Procedure": load(seconds)}, {"Procedure": "dev.audit_orders_sp"}]});
+            ours.push(bench.execute(&bench.ours, &list).await?);
+            let calls = json!({
+                "WorkgroupName": WORKGROUP, "Database": warehouse.database(),
+                "Load": format!("call {}();", load(seconds)), "Audit": "call dev.audit_orders_sp();",
+            });
+            notes.push(bench.execute(&bench.notes, &calls).await?);
+        }
+        let (ours, notes) = (median(ours), median(notes));
+        let ratio = ours.overhead_seconds / notes.overhead_seconds;
+        println!(
+            "{seconds:>5} s {:>12.2} s {:>12.2} s {:>12.2} s {:>12.2} s {ratio:>7.3}",
+            ours.execution_seconds, ours.overhead_seconds, notes.execution_seconds, notes.overhead_seconds
+        );
+        let figures = |f: &Figures| json!({"execution_seconds": f.execution_seconds, "overhead_seconds": f.overhead_seconds});
+        rows.push(json!({"load_seconds": seconds, "ours": figures(&ours), "notes": figures(&notes), "ratio": ratio}));
+    }
+    bench.moto.stop().await;
+    let holds = rows.iter().all(|row| row["ratio"].as_f64().is_some_and(|ratio| ratio <= 0.25));
+    std::fs::create_dir_all(project("target/bench"))?;
+    let report = serde_json::to_string_pretty(&json!({"executions": ROUNDS, "rows": rows}))?;
+    std::fs::write(project("target/bench/pipeline.json"), report)?;
+    println!("\nreport: target/bench/pipeline.json");
+    if holds { Ok(()) } else { Err("not as claimed: at most a quarter of the notes' overhead".into()) }
+}
+
+fn median(mut all: Vec<Figures>) -> Figures {
+    all.sort_by(|a, b| a.overhead_seconds.total_cmp(&b.overhead_seconds));
+    let middle = all.len() / 2;
+    all.swap_remove(middle)
+}
+
+struct Bench {
+    moto: Moto,
+    sfn: aws_sdk_sfn::Client,
+    redshift: aws_sdk_redshiftdata::Client,
+    ours: String,
+    notes: String,
+}
+
+impl Bench {
+    async fn start(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<Self> {
+        let functions: Arc<OnceLock<_>> = Arc::default();
+        let gateway = |moto| {
+            Router::new()
+                .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+                .fallback(call)
+                .with_state(Gateway { functions: functions.clone(), data_api: Upstream::new(&api.url), moto })
+        };
+        let moto = Moto::start(dir.path(), gateway).await?;
+        let config = sdk_config(&moto.url).await;
+        let topic = aws_sdk_sns::Client::new(&config).create_topic().name("loader").send().await?;
+        let topic = topic.topic_arn.unwrap_or_default();
+        let environment = [
+            ("AWS_ENDPOINT_URL_REDSHIFT_DATA", api.url.as_str()),
+            ("AWS_ENDPOINT_URL_SNS", &moto.url),
+            ("WORKGROUP_NAME", WORKGROUP),
+            ("DATABASE", warehouse.database()),
+            ("TOPIC_ARN", &topic),
+        ];
+        let mut started = HashMap::new();
+        for name in ["proc-runner", "status-checker", "orders-audit-fn"] {
+            let function = Function::start(Command::new(tools::bootstrap(name)?), &environment).await?;
+            function.ready(LIMIT).await?;
+            started.insert(name, function);
+        }
+        functions.set(started).map_err(|_| failed("started twice"))?;
+
+        let sfn = aws_sdk_sfn::Client::new(&config);
+        // moto names services as boto3 does.
+        let notes = std::fs::read_to_string(project("tests/bench/notes.asl.json"))?;
+        let notes = notes.replace(":redshiftdata:", ":redshift-data:");
+        let mut machines = Vec::new();
+        for (name, definition) in [("ours", definition(&topic, "", "")?.to_string()), ("notes", notes)] {
+            let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
+            machines.push(create.send().await?.state_machine_arn);
+        }
+        let [ours, notes] = machines.try_into().map_err(|_| failed("two machines"))?;
+        let redshift = aws_sdk_redshiftdata::Client::new(&sdk_config(&api.url).await);
+        Ok(Self { moto, sfn, redshift, ours, notes })
+    }
+
+    async fn execute(&self, machine: &str, input: &Value) -> Any<Figures> {
+        let begin = SystemTime::now();
+        let name = format!("run-{}", begin.duration_since(SystemTime::UNIX_EPOCH)?.as_nanos());
+        let start = self.sfn.start_execution().state_machine_arn(machine).name(name).input(input.to_string());
+        let ended = follow(&self.sfn, &start.send().await?.execution_arn, LIMIT, |_| ()).await?;
+        if ended.status.as_str() != "SUCCEEDED" {
+            return Err(failed(format!("{machine}: {:?} {:?}", ended.error, ended.cause)));
+        }
+        let procedures = self.procedures_since(begin).await?;
+        if procedures.len() != 2 {
+            return Err(failed(format!("{} procedures ran, not 2", procedures.len())));
+        }
+        let taken: Duration = procedures.iter().sum();
+        Ok(Figures { execution_seconds: ended.seconds, overhead_seconds: ended.seconds - taken.as_secs_f64() })
+    }
+
+    /// What the procedures took that were called since then, as the Data API says.
+    async fn procedures_since(&self, begin: SystemTime) -> Any<Vec<Duration>> {
+        let mut pages = self.redshift.list_statements().status(StatusString::All).into_paginator().items().send();
+        let mut all = Vec::new();
+        while let Some(statement) = pages.next().await {
+            let statement = statement?;
+            let recent = statement.created_at().is_some_and(|at| at.as_secs_f64() >= seconds_of(begin));
+            if recent && statement.query_string().unwrap_or_default().to_lowercase().starts_with("call") {
+                let described = self.redshift.describe_statement().id(statement.id()).send().await?;
+                all.push(Duration::from_nanos(described.duration().try_into().unwrap_or(0)));
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn seconds_of(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

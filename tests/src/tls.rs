@@ -1,0 +1,79 @@
+//! TLS for the benchmarks' services: an authority made for the run, and a listener with its certificate.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::serve::Listener;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
+
+use crate::{Any, failed};
+
+/// A certificate authority, and a server on localhost whose certificate it has signed.
+pub struct Authority {
+    /// Its own certificate, for those who are to trust it.
+    pub pem: String,
+    server: TlsAcceptor,
+}
+
+impl Authority {
+    /// Makes keys and certificates.
+    ///
+    /// # Errors
+    /// Those of the libraries.
+    pub fn new() -> Any<Self> {
+        let mut authority = CertificateParams::new(vec![])?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        let pem = authority.self_signed(&key)?.pem();
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(failed)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)?;
+        Ok(Self { pem, server: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    /// A listener on a free loopback port, and its URL.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn listen(&self) -> std::io::Result<(TlsListener, String)> {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("https://localhost:{}", tcp.local_addr()?.port());
+        Ok((TlsListener { tcp, server: self.server.clone() }, url))
+    }
+}
+
+/// Accepts connections once their handshake is done.
+pub struct TlsListener {
+    tcp: TcpListener,
+    server: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.tcp).await;
+            let _ = stream.set_nodelay(true);
+            if let Ok(stream) = self.server.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}
