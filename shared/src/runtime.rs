@@ -6,7 +6,8 @@ use aws_config::environment::{EnvironmentVariableCredentialsProvider, Environmen
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+pub use aws_smithy_http_client::tls::TrustStore;
+use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use lambda_runtime::tracing;
 use serde::de::DeserializeOwned;
@@ -28,10 +29,30 @@ pub fn init_logging() {
     tracing::init_default_subscriber();
 }
 
-/// The HTTP client of every SDK client here, with ring as its one TLS provider: the SDK's own default brings
-/// another.
-pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+/// Amazon Trust Services' roots, under which the endpoints of AWS are signed, as PEM.
+/// [amazontrust.com/repository; AWS security blog, "How to prepare for AWS's move to its own certificate authority"]
+pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+
+/// An HTTP client for SDK clients, with ring as its one TLS provider: the SDK's own default brings another.
+pub fn http_client(trust: TrustStore) -> SharedHttpClient {
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    match TlsContext::builder().with_trust_store(trust).build() {
+        Ok(context) => builder.tls_context(context).build_https(),
+        // A context of a trust store alone never fails; the system's certificates would be right as well.
+        Err(_) => builder.build_https(),
+    }
+}
+
+/// Whose signature a function wants to see on a server's certificate: Amazon's. They are built in, because to
+/// read the system's some 140 certificates takes longer than all else at a cold start. With `SSL_CERT_FILE` or
+/// `SSL_CERT_DIR` (a proxy that inspects, an endpoint of your own) what that names instead; in the China
+/// regions, where others may have signed, the system's.
+fn trusted(var: impl Fn(&str) -> Option<String>) -> TrustStore {
+    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| var(name).is_some());
+    if named || var("AWS_REGION").is_some_and(|region| region.starts_with("cn-")) {
+        return TrustStore::default();
+    }
+    TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
 }
 
 /// The SDK configuration: region, credentials and endpoints from the environment, where Lambda puts
@@ -44,7 +65,7 @@ pub async fn sdk_config() -> SdkConfig {
         .operation_timeout(SDK_OPERATION_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client())
+        .http_client(http_client(trusted(var)))
         .region(EnvironmentVariableRegionProvider::new())
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -123,6 +144,21 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert!(parse::<Payload>(json!({"Number": 1, "Other": 2})).is_ok());
+    }
+
+    #[test]
+    fn amazons_roots_are_trusted_unless_the_environment_names_others() {
+        let with = |name: &'static str, value: &'static str| {
+            format!("{:?}", trusted(|asked| (asked == name).then(|| value.to_owned())))
+        };
+        let system = format!("{:?}", TrustStore::default());
+        assert_ne!(with("AWS_REGION", "eu-west-1"), system);
+        assert_eq!(with("AWS_REGION", "cn-north-1"), system);
+        assert_eq!(with("SSL_CERT_FILE", "/some.pem"), system);
+        assert_eq!(with("SSL_CERT_DIR", "/some"), system);
+        // Reads them: a certificate that does not parse would panic here.
+        http_client(trusted(|_| None));
+        assert_eq!(AMAZON_ROOTS.matches("-----BEGIN CERTIFICATE-----").count(), 5);
     }
 
     #[test]

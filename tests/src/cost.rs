@@ -96,7 +96,8 @@ impl Way {
                 let left = |elapsed: f64| polling_left(elapsed);
                 loop {
                     let now = Duration::from_secs_f64(elapsed);
-                    let poll = polling::long_poll(left(elapsed)).unwrap_or_default().as_secs_f64();
+                    let polls = if loops == 0 { polling::POLLS_OF_A_SUBMIT } else { 1 };
+                    let poll = (polling::long_poll(left(elapsed)).unwrap_or_default() * polls).as_secs_f64();
                     if seconds <= elapsed + poll {
                         let lag = (elapsed - seconds).max(0.0);
                         polled += (seconds - elapsed).max(0.0);

@@ -177,7 +177,7 @@ fn read(payload: Value) -> Result<(Identity, Vec<Value>)> {
     Ok((identity, items))
 }
 
-/// Submits the call and waits for its end as long as one long poll allows.
+/// Submits the call and waits for its end as long as two long polls allow.
 ///
 /// `request_id` stands for the execution where there is none: the retries of an asynchronous invocation
 /// share it, so they too run the procedure once.
@@ -237,8 +237,10 @@ async fn run(client: &Client, job: &Job, attempt: &LogicalAttempt) -> Result<Pro
         ..Ticket::new(&submitted.id, job.timeout_seconds, submitted.created_at)
     };
     // A repeated submit finds the statement of the first time, perhaps long under way; and only a
-    // description says how a statement ended.
-    let description = statement::describe(client, &submitted.id, None).await?;
+    // description says how a statement ended. One that has not is waited for once more: the poll costs less
+    // than the turn of the loop that it saves.
+    let wait = polling::long_poll(ticket.left(SystemTime::now())).filter(|_| !submitted.status.has_ended());
+    let description = statement::describe(client, &submitted.id, wait).await?;
     let now = SystemTime::now();
     // A statement past its time is cancelled by the status-checker, which comes next.
     let decision = decide(&ticket, &description, Duration::MAX, now);

@@ -6,7 +6,7 @@
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
-use shared::runtime::http_client;
+use shared::runtime::{TrustStore, http_client};
 
 use crate::stack::{Result, StackError};
 
@@ -16,7 +16,7 @@ use crate::stack::{Result, StackError};
 /// As [`again`].
 pub async fn rerun(execution: &str) -> Result<String> {
     let config: SdkConfig =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client()).load().await;
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(TrustStore::default())).load().await;
     again(&Client::new(&config), execution).await
 }
 

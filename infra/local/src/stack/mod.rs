@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use shared::runtime::http_client;
+use shared::runtime::{TrustStore, http_client};
 use tempfile::TempDir;
 
 use crate::data_api::{self, Running};
@@ -177,7 +177,7 @@ pub fn project(path: &str) -> PathBuf {
 /// Configuration for a client of something on this machine.
 pub async fn sdk_config(url: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client())
+        .http_client(http_client(TrustStore::default()))
         .region(Region::from_static(REGION))
         .credentials_provider(Credentials::new("test", "test", None, None, "local"))
         .endpoint_url(url)
