@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::serve::Listener;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -29,6 +29,8 @@ impl Authority {
     pub fn new() -> Any<Self> {
         let mut authority = CertificateParams::new(vec![])?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of another name than what it signs: OpenSSL would take that for signed by itself.
+        authority.distinguished_name.push(DnType::CommonName, "authority of this run");
         let key = KeyPair::generate()?;
         let pem = authority.self_signed(&key)?.pem();
         let issuer = Issuer::new(authority, key);

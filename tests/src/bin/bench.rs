@@ -22,7 +22,8 @@ use tokio::process::Command;
 const ROUNDS: usize = 25;
 /// Invokes after the first, of one process.
 const WARM: usize = 10;
-const TIME: Duration = Duration::from_secs(60);
+/// The longest time-out of a function in the template.
+const TIME: Duration = Duration::from_secs(300);
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
 const FLOOR: &str = "hello-world";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:topic";
