@@ -13,7 +13,7 @@ given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
 
-.PHONY: help demo local rerun test chaos cost bench bench-audit bench-setup lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
+.PHONY: help demo local rerun test chaos cost bench bench-audit bench-pipeline bench-setup lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,9 @@ bench: setup functions bench-setup ## Starts, first invokes, memory and size of 
 
 bench-audit: setup functions bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
 	@cargo run --quiet -p tests --bin bench-audit
+
+bench-pipeline: setup functions ## What the state machine adds to the procedures' time, beside that of the notes
+	@cargo run --quiet -p tests --bin bench-pipeline
 
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
 
