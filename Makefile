@@ -12,8 +12,9 @@ STACK ?= redshift-loader
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
+MEASURE := cargo run --quiet --profile local -p tests --bin
 
-.PHONY: help demo local rerun test chaos cost bench bench-audit bench-pipeline bench-setup lint fmt setup functions cargo-lambda build deploy what-to-deploy destroy doctor clean
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy what-to-deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,24 +32,38 @@ rerun: ## Start a failed execution again with the same input (EXECUTION=arn:...,
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
 	@$(LOCAL) rerun '$(EXECUTION)'
 
+# The long ones first: they wait more than they work, so that several at once share the cores well.
+LONG := chaos engines variants pipeline doctor
+SUITES := $(LONG) $(filter-out $(LONG),$(patsubst tests/tests/%.rs,%,$(wildcard tests/tests/*.rs)))
+
 test: setup functions ## Pass all tests
-	cargo test --workspace
+	cargo test --workspace --no-run
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
+
+test-units: ## The tests beside the code alone
+	cargo test --workspace --lib --bins --test programs
+	cargo test --workspace --doc
+
+test-%: ## One suite of tests/tests alone
+	cargo test --workspace --test $*
 
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
-	@cargo run --quiet -p tests --bin chaos -- $(SEED)
+	@$(MEASURE) chaos -- $(SEED)
 
 cost: ## What waiting costs, beside fixed loops
-	@cargo run --quiet -p tests --bin cost
+	@$(MEASURE) cost
 
-bench: setup functions bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python
-	@cargo build --quiet --release -p hello-world
-	@cargo run --quiet -p tests --bin bench
+bench: setup release bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python
+	@$(MEASURE) bench
 
-bench-audit: setup functions bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
-	@cargo run --quiet -p tests --bin bench-audit
+bench-audit: setup release bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
+	@$(MEASURE) bench-audit
 
-bench-pipeline: setup functions ## What the state machine adds to the procedures' time, beside that of the notes
-	@cargo run --quiet -p tests --bin bench-pipeline
+bench-pipeline: setup release ## What the state machine adds to the procedures' time, beside that of the notes
+	@$(MEASURE) bench-pipeline
+
+bench-throughput: setup ## 200 statements and 1,000 long polls at once on the local Data API
+	@$(MEASURE) bench-throughput
 
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
 
@@ -87,8 +102,11 @@ $(VENV)/.ready: infra/local/requirements.txt
 	@touch $@
 
 functions: ## Build the functions for this machine, as the local stack runs them
-	@cargo build --quiet --release $(FUNCTIONS:%=-p %)
-	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/release/$$f target/lambda/$$f/bootstrap || cp target/release/$$f target/lambda/$$f/bootstrap; } || exit 1; done
+	@cargo build --quiet --profile local $(FUNCTIONS:%=-p %)
+	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/local/$$f target/lambda/$$f/bootstrap || cp target/local/$$f target/lambda/$$f/bootstrap; } || exit 1; done
+
+release: ## Build the functions as for AWS, but for this machine: what the benchmarks measure
+	@cargo build --quiet --release $(FUNCTIONS:%=-p %) -p hello-world
 
 cargo-lambda: $(BUILD)/.ready ## Install cargo-lambda into .tools/build
 

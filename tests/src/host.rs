@@ -2,6 +2,7 @@
 //! [Lambda developer guide, "Runtime API"]
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +21,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::{Any, failed};
+
+/// A release build, as deployed: what benchmarks measure.
+///
+/// # Errors
+/// Says how to build it.
+pub fn release(name: &str) -> Any<PathBuf> {
+    let path = project("target/release").join(name);
+    if path.exists() { Ok(path) } else { Err(failed(format!("{name} is not built: run `make release`"))) }
+}
 
 /// A function of `tests/bench` on AWS's own runtime client for Python, to be started.
 ///

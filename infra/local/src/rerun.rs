@@ -15,8 +15,10 @@ use crate::stack::{Result, StackError};
 /// # Errors
 /// As [`again`].
 pub async fn rerun(execution: &str) -> Result<String> {
-    let config: SdkConfig =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(TrustStore::default())).load().await;
+    let config: SdkConfig = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client(TrustStore::default()))
+        .load()
+        .await;
     again(&Client::new(&config), execution).await
 }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::process::interrupted;
+use redshift_local::stack::project;
 use redshift_local::stack::warehouse::Warehouse;
-use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
 use tests::Any;
-use tests::host::{Function, python_function};
+use tests::host::{Function, python_function, release};
 use tests::sink::Sink;
 use tokio::process::Command;
 
@@ -72,7 +72,7 @@ fn print(runs: usize, way: &str, figures: &Value, ratio: f64) {
 }
 
 fn ours() -> Any<Command> {
-    Ok(Command::new(tools::bootstrap("orders-audit-fn")?))
+    Ok(Command::new(release("orders-audit-fn")?))
 }
 
 /// Starts a function on a Data API, an SNS and a database.

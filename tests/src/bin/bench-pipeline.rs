@@ -19,11 +19,11 @@ use redshift_local::stack::execution::follow;
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::process::interrupted;
 use redshift_local::stack::warehouse::Warehouse;
-use redshift_local::stack::{WORKGROUP, project, sdk_config, tools};
+use redshift_local::stack::{WORKGROUP, project, sdk_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::engines::definition;
-use tests::host::Function;
+use tests::host::{Function, release};
 use tests::moto::{Moto, Upstream};
 use tests::{Any, failed};
 use tokio::process::Command;
@@ -118,7 +118,8 @@ async fn measure(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<()>
             "{seconds:>5} s {:>12.2} s {:>12.2} s {:>12.2} s {:>12.2} s {ratio:>7.3}",
             ours.execution_seconds, ours.overhead_seconds, notes.execution_seconds, notes.overhead_seconds
         );
-        let figures = |f: &Figures| json!({"execution_seconds": f.execution_seconds, "overhead_seconds": f.overhead_seconds});
+        let figures =
+            |f: &Figures| json!({"execution_seconds": f.execution_seconds, "overhead_seconds": f.overhead_seconds});
         rows.push(json!({"load_seconds": seconds, "ours": figures(&ours), "notes": figures(&notes), "ratio": ratio}));
     }
     bench.moto.stop().await;
@@ -166,7 +167,7 @@ impl Bench {
         ];
         let mut started = HashMap::new();
         for name in ["proc-runner", "status-checker", "orders-audit-fn"] {
-            let function = Function::start(Command::new(tools::bootstrap(name)?), &environment).await?;
+            let function = Function::start(Command::new(release(name)?), &environment).await?;
             function.ready(LIMIT).await?;
             started.insert(name, function);
         }

@@ -12,7 +12,7 @@ use redshift_local::stack::process::interrupted;
 use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::host::{Function, python_function};
+use tests::host::{Function, python_function, release};
 use tests::sink::Sink;
 use tests::tls::Authority;
 use tests::{Any, failed};
@@ -134,10 +134,9 @@ async fn subjects(dir: &Path) -> Any<Vec<Subject>> {
         json!({"Id": "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b", "TimeoutSeconds": 7200}),
         json!({"ExecutionId": "bench"}),
     ];
-    let mut programs =
-        vec![(FLOOR.to_owned(), Program::Bootstrap(project("target/release").join(FLOOR)), json!({}))];
+    let mut programs = vec![(FLOOR.to_owned(), Program::Bootstrap(release(FLOOR)?), json!({}))];
     for (name, event) in FUNCTIONS.iter().zip(&events) {
-        programs.push(((*name).to_owned(), Program::Bootstrap(tools::bootstrap(name)?), event.clone()));
+        programs.push(((*name).to_owned(), Program::Bootstrap(release(name)?), event.clone()));
     }
     for (name, event) in FUNCTIONS.iter().zip(&events) {
         programs.push((format!("{name} in Python"), Program::Python(name.replace('-', "_")), event.clone()));
@@ -306,7 +305,13 @@ fn draw(rows: &[Row], path: &Path) -> Any<()> {
         .x_label_area_size(36)
         .y_label_area_size(200)
         .build_cartesian_2d((1.0..most).log_scale(), 0.0..count)?;
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().light_line_style(WHITE).x_label_formatter(&|x| format!("{x}")).draw()?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .light_line_style(WHITE)
+        .x_label_formatter(&|x| format!("{x}"))
+        .draw()?;
     for (part, (name, colour)) in COLOURS.iter().enumerate() {
         let bars = rows.iter().enumerate().map(|(n, row)| {
             let (from, to) = match part {
@@ -328,7 +333,7 @@ fn draw(rows: &[Row], path: &Path) -> Any<()> {
         area.draw(&Text::new(format!("{end:.1}"), (x + 6, y - 6), style.clone()))?;
     }
     let mut labels = chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::LowerRight).border_style(BLACK.mix(0.3)).background_style(WHITE).draw()?;
+    labels.position(SeriesLabelPosition::UpperRight).border_style(BLACK.mix(0.3)).background_style(WHITE).draw()?;
     area.present()?;
     Ok(())
 }
