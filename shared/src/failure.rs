@@ -18,7 +18,8 @@ pub enum FailureKind {
     ConnectionLost,
     /// Workload management or a restart of the warehouse ended the statement.
     AbortedBySystem,
-    /// Somebody cancelled the statement. Never retried: a person meant it.
+    /// Somebody cancelled the statement or ended its session, or a query monitoring rule of theirs did.
+    /// Never retried: a person meant it.
     AbortedByUser,
     /// No space left, for the data or for intermediate results.
     DiskFull,
@@ -28,7 +29,8 @@ pub enum FailureKind {
     ObjectNotFound,
     /// A value broke a constraint of a table.
     ConstraintViolation,
-    /// Past its TimeoutSeconds the statement was cancelled by us, and has ended.
+    /// It ran longer than it may: past its TimeoutSeconds it was cancelled by us, or the engine's own limit
+    /// (statement_timeout, WLM's) ended it. A new attempt would meet the same limit.
     StatementTimedOut,
     /// Past its TimeoutSeconds a cancel was requested, and the grace was over before the end.
     CancelNotConfirmed,
@@ -106,15 +108,14 @@ const PHRASES: &[(FailureKind, &[&str])] = &[
         ],
     ),
     (FailureKind::Deadlock, &["deadlock detected"]),
+    (FailureKind::StatementTimedOut, &["due to statement timeout", "wlm query timeout"]),
+    // Before what the system does by itself: it says "by WLM", too.
+    (FailureKind::AbortedByUser, &["wlm abort action", "query monitoring rule"]),
     (
         FailureKind::AbortedBySystem,
         &[
             "by wlm",
-            "wlm abort action",
-            "wlm query timeout",
-            "query monitoring rule",
             "system requested abort",
-            "due to statement timeout",
             "the database system is shutting down",
             "the database system is starting up",
             "the database system is in recovery",
@@ -123,10 +124,21 @@ const PHRASES: &[(FailureKind, &[&str])] = &[
             "cluster restart",
         ],
     ),
+    // Before the loss of the connection: that is what a client sees of a session that somebody ended.
+    (
+        FailureKind::AbortedByUser,
+        &[
+            "canceled on user's request",
+            "cancelled on user's request",
+            "due to user request",
+            "cancelled by user",
+            "canceled by user",
+            "terminating connection due to administrator command",
+        ],
+    ),
     (
         FailureKind::ConnectionLost,
         &[
-            "terminating connection due to administrator command",
             "terminating connection because of crash",
             "server closed the connection unexpectedly",
             "connection closed",
@@ -137,16 +149,6 @@ const PHRASES: &[(FailureKind, &[&str])] = &[
             "could not connect to server",
             "ssl syscall error",
             "unexpected eof",
-        ],
-    ),
-    (
-        FailureKind::AbortedByUser,
-        &[
-            "canceled on user's request",
-            "cancelled on user's request",
-            "due to user request",
-            "cancelled by user",
-            "canceled by user",
         ],
     ),
     (FailureKind::DiskFull, &["disk full", "no space left on device", "could not extend file"]),
@@ -180,10 +182,24 @@ mod tests {
             ),
             ("ERROR: could not serialize access due to concurrent update", K::SerializationConflict),
             ("ERROR: deadlock detected\n  Detail: Process 11965 waits for AccessExclusiveLock", K::Deadlock),
-            ("ERROR: Query (25) cancelled by WLM abort action of Query Monitoring Rule \"long\".", K::AbortedBySystem),
-            ("ERROR: canceling statement due to statement timeout", K::AbortedBySystem),
+            ("ERROR: Query (25) cancelled by WLM abort action of Query Monitoring Rule \"long\".", K::AbortedByUser),
+            ("ERROR: Query (25) cancelled by WLM query timeout", K::StatementTimedOut),
+            ("ERROR: canceling statement due to statement timeout", K::StatementTimedOut),
+            ("ERROR: Query (25) aborted by WLM: its queue was removed", K::AbortedBySystem),
+            ("ERROR: System requested abort of query", K::AbortedBySystem),
             ("FATAL: the database system is shutting down", K::AbortedBySystem),
-            ("FATAL: terminating connection due to administrator command", K::ConnectionLost),
+            ("FATAL: the database system is in recovery mode", K::AbortedBySystem),
+            ("FATAL: terminating connection due to administrator command", K::AbortedByUser),
+            (
+                "FATAL: terminating connection due to administrator command\nserver closed the connection unexpectedly",
+                K::AbortedByUser,
+            ),
+            (
+                "WARNING: terminating connection because of crash of another server process\nserver closed the \
+                 connection unexpectedly",
+                K::ConnectionLost,
+            ),
+            ("connection closed", K::ConnectionLost),
             ("SSL SYSCALL error: EOF detected", K::ConnectionLost),
             ("error communicating with the server: Connection reset by peer (os error 104)", K::ConnectionLost),
             ("ERROR: Query (1234) cancelled on user's request", K::AbortedByUser),
