@@ -1,6 +1,6 @@
 //! Cancels what an execution left running: a statement goes on, and costs, after its execution died.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
@@ -67,15 +67,27 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
     sweep(client, config, &event.detail.execution_arn, &input, appear).await
 }
 
+/// What was asked of the service about one statement.
+#[derive(Default, Clone, Copy)]
+struct Asked {
+    /// Whether it has ever taken the cancel on.
+    taken: bool,
+    /// Whether it took the last one on.
+    last: bool,
+}
+
 /// Cancels every statement of an execution, again and again until `appear` is over (new ones may turn
 /// up so long) and, for a moment more, until none runs.
+///
+/// # Errors
+/// `ServiceUnavailable` where one still runs whose cancel was never taken: it is to be tried again.
 async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value, appear: Duration) -> Result<Value> {
     let span = info_span!("sweep", execution);
     async {
         let start = Instant::now();
         let targets = targets(config, input)?;
         let prefix = execution_prefix(execution);
-        let mut cancelled: HashMap<String, bool> = HashMap::new();
+        let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
         loop {
             // Taken before the look: one that appears during it is found by the next.
             let elapsed = start.elapsed();
@@ -93,7 +105,8 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
                 running.extend(found.into_iter().filter(Listed::is_active));
             }
             for statement in &running {
-                if let Err(error) = cancel(client, statement, &mut cancelled).await {
+                if let Err(error) = cancel(client, statement, asked.entry(statement.id.to_string()).or_default()).await
+                {
                     failure.get_or_insert(error);
                 }
             }
@@ -101,10 +114,16 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
                 if let Some(error) = failure {
                     return Err(error);
                 }
-                let ids = |list: &[Listed]| list.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
+                let taken = |id: &str| asked.get(id).is_some_and(|asked| asked.taken);
+                if let Some(other) = running.iter().find(|s| !taken(s.id.as_str())) {
+                    return Err(Error::ServiceUnavailable(format!(
+                        "statement {} ({}) still runs: the service has not taken its cancellation",
+                        other.id, other.name
+                    )));
+                }
                 return Ok(json!({
-                    "Cancelled": cancelled.keys().collect::<Vec<_>>(),
-                    "StillRunning": ids(&running),
+                    "Cancelled": asked.keys().filter(|id| taken(id)).collect::<Vec<_>>(),
+                    "StillRunning": running.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
                 }));
             }
             tokio::time::sleep(PAUSE).await;
@@ -115,11 +134,12 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
 }
 
 /// A statement must run to be cancelled, so a refused request is made again at the next sweep.
-async fn cancel(client: &Client, statement: &Listed, cancelled: &mut HashMap<String, bool>) -> Result<()> {
-    let requested = cancelled.entry(statement.id.to_string()).or_default();
-    if !*requested || statement.status != Some(Status::Started) {
-        *requested = statement::cancel(client, &statement.id).await?;
-        warn!(statement_id = %statement.id, statement_name = statement.name, requested, "cancellation requested");
+async fn cancel(client: &Client, statement: &Listed, asked: &mut Asked) -> Result<()> {
+    if !asked.last || statement.status != Some(Status::Started) {
+        asked.last = statement::cancel(client, &statement.id).await?;
+        asked.taken |= asked.last;
+        let taken = asked.last;
+        warn!(statement_id = %statement.id, statement_name = statement.name, taken, "cancellation requested");
     }
     Ok(())
 }

@@ -146,3 +146,42 @@ async fn a_statement_that_appears_late_is_cancelled_too() {
     let answer = handle(&client, &config, event).await.expect("swept");
     assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
 }
+
+/// An execution whose one statement stays as it is.
+fn stays(status: StatusString) -> Rule {
+    mock!(Client::list_statements).then_output(move || {
+        let statement = StatementData::builder().id(ID).statement_name("loader/run-1/0/1").status(status.clone());
+        ListStatementsOutput::builder().statements(statement.build().expect("complete")).build().expect("complete")
+    })
+}
+
+/// Both ways in repeat an error: the state machine by its Retry, Lambda by that of an asynchronous invocation.
+#[tokio::test(start_paused = true)]
+async fn a_statement_whose_cancel_is_never_taken_is_an_error_that_names_it() {
+    for payload in [
+        json!({"CancelExecution": ARN}),
+        json!({"detail-type": "Step Functions Execution Status Change", "source": "aws.states",
+               "detail": {"executionArn": ARN, "status": "TIMED_OUT"}}),
+    ] {
+        let (list, refused) = (stays(StatusString::Picked), cancelling(false));
+        let error = answer(&[&list, &refused], payload).await.expect_err("it runs");
+        assert_eq!(error.name(), "ServiceUnavailable");
+        assert!(error.to_string().contains(ID) && error.to_string().contains("loader/run-1/0/1"), "{error}");
+        assert!(refused.num_calls() > 5, "it was asked again and again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_taken_is_called_cancelled() {
+    // Taken, and rolling back for longer than the sweep waits.
+    let (list, taken) = (stays(StatusString::Started), cancelling(true));
+    let rolling = answer(&[&list, &taken], json!({"CancelExecution": ARN})).await.expect("swept");
+    assert_eq!(rolling, json!({"Cancelled": [ID], "StillRunning": [ID]}));
+    assert_eq!(taken.num_calls(), 1);
+    // Refused, because it was about to end by itself.
+    let [running, gone] = listed(StatusString::Started);
+    let refused = cancelling(false);
+    let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&running, &refused, &gone]);
+    let ended = handle(&client, &config(), json!({"CancelExecution": ARN})).await.expect("swept");
+    assert_eq!(ended, json!({"Cancelled": [], "StillRunning": []}));
+}
