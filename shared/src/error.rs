@@ -103,6 +103,27 @@ impl Error {
         }
     }
 
+    /// The same error; its text begins with what it is about, where it does not say so anyway.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        let (Self::InvalidInput(text)
+        | Self::InvalidConfiguration(text)
+        | Self::Throttled(text)
+        | Self::AlreadyRunning(text)
+        | Self::StatementNotFound(text)
+        | Self::AccessDenied(text)
+        | Self::RequestRefused(text)
+        | Self::ServiceUnavailable(text)
+        | Self::UnknownStatus(text)
+        | Self::AuditQueryFailed(text)
+        | Self::TopicNotFound(text)
+        | Self::NotificationsIncomplete(text)) = &mut self;
+        if !text.contains(what) {
+            *text = format!("{what}: {text}");
+        }
+        self
+    }
+
     /// Sorts a failed SDK call into what the caller can do about it.
     ///
     /// `doing` completes "failed to ..." and must not hold secrets or SQL arguments. The SDK has by
@@ -186,6 +207,14 @@ mod tests {
         assert_eq!(diagnostic.error_type, "AlreadyRunning");
         assert_eq!(diagnostic.error_message.chars().count(), MAX_CAUSE_CHARS);
         assert!(diagnostic.error_message.ends_with(" [cut]"));
+    }
+
+    #[test]
+    fn an_error_says_once_what_it_is_about() {
+        let error = Error::ServiceUnavailable("failed to submit dev.p: no answer".into());
+        assert_eq!(error.about("dev.p").to_string(), "failed to submit dev.p: no answer");
+        let error = Error::UnknownStatus("HIBERNATING".into()).about("dev.p");
+        assert_eq!((error.name(), error.to_string().as_str()), ("UnknownStatus", "dev.p: HIBERNATING"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::call::{ArgumentFields, CallFields};
+use shared::error::cut;
 use shared::progress::{Progress, Ticket, check_timeout, decide};
 use shared::runtime::{parse, var_parsed};
 use shared::{
@@ -15,8 +16,11 @@ use tracing::{Instrument, Span, field, info, info_span};
 
 /// What a procedure gets where neither the request nor the environment says: 2 hours.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 7200;
-/// More would run into the 25,000 events of an execution's history.
+/// By then the pauses between them have grown to five minutes: somebody had better look.
 const MOST_ATTEMPTS: u32 = 10;
+/// What the attempts of one procedure may add to the history of an execution, which dies at 25,000 events: the
+/// rest is for the other steps, for pauses and for what Step Functions repeats.
+const MOST_EVENTS: u64 = 20_000;
 /// Attempts where neither the request nor the environment says.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
@@ -99,6 +103,10 @@ struct Plan {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_identifier: Option<String>,
     database: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db_user: Option<String>,
     statement_name: String,
     client_token: String,
     timeout_seconds: u64,
@@ -119,11 +127,18 @@ impl Item {
             let text = format!("MaxAttempts is {max_attempts}; it has to be 1 to {MOST_ATTEMPTS}");
             return Err(Error::InvalidInput(text));
         }
-        let timeout_seconds = self.timeout_seconds.unwrap_or(config.timeout_seconds);
+        let timeout_seconds = check_timeout(self.timeout_seconds.unwrap_or(config.timeout_seconds))?;
+        let events = u64::from(max_attempts) * polling::events(Duration::from_secs(timeout_seconds));
+        if events > MOST_EVENTS {
+            return Err(Error::InvalidInput(format!(
+                "{max_attempts} attempts (MaxAttempts) of {timeout_seconds} s (TimeoutSeconds) may take {events} events \
+                 of an execution's history, and {MOST_EVENTS} are left for them: lower one of the two"
+            )));
+        }
         Ok(Job {
             call: CallFields { procedure: self.procedure, arguments: self.arguments, sql: self.sql }.try_into()?,
             target: target.or(&config.target).try_into()?,
-            timeout_seconds: check_timeout(timeout_seconds)?,
+            timeout_seconds,
             max_attempts,
             singleton: self.singleton,
         })
@@ -137,6 +152,8 @@ impl Job {
             workgroup_name: self.target.workgroup().map(str::to_owned),
             cluster_identifier: self.target.cluster().map(str::to_owned),
             database: self.target.database().to_owned(),
+            secret_arn: self.target.secret_arn().map(str::to_owned),
+            db_user: self.target.db_user().map(str::to_owned),
             statement_name: attempt.statement_name(),
             client_token: attempt.client_token().to_string(),
             timeout_seconds: self.timeout_seconds,
@@ -191,11 +208,10 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
     let mut jobs = Vec::new();
     for (offset, item) in items.into_iter().enumerate() {
         let step = step(offset);
-        let context = |e: Error| match e {
-            Error::InvalidInput(text) => Error::InvalidInput(format!("step {step}: {text}")),
-            other => other,
-        };
-        let job = parse::<Item>(item).and_then(|item| item.check(config)).map_err(context)?;
+        let procedure = item.get("Procedure").and_then(Value::as_str);
+        let procedure = procedure.map(|name| format!(" ({})", cut(name, 100))).unwrap_or_default();
+        let job = parse::<Item>(item).and_then(|item| item.check(config));
+        let job = job.map_err(|e| e.about(&format!("step {step}{procedure}")))?;
         let attempt = LogicalAttempt::new(execution, step, identity.attempt)?;
         jobs.push((job, attempt.of_workflow_run(identity.context.workflow_run_id.clone())?));
     }
@@ -214,7 +230,9 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
         statement_id = field::Empty,
         workflow_run_id = identity.context.workflow_run_id
     );
-    let mut progress = run(client, &job, &attempt).instrument(span).await?;
+    // Where the first submit fails, the state machine has nothing else that names the procedure.
+    let progress = run(client, &job, &attempt).instrument(span).await;
+    let mut progress = progress.map_err(|e| e.about(&job.call.to_string()))?;
     progress.ticket.execution_id = identity.execution_id;
     progress.ticket.context = identity.context;
     metrics::statement_ended(&progress);
@@ -368,6 +386,9 @@ mod tests {
             json!({"Procedure": "dev.p", "TimeoutSeconds": 0}),
             json!({"Procedure": "dev.p", "MaxAttempts": 0}),
             json!({"Procedure": "dev.p", "MaxAttempts": 11}),
+            // 3 x 8,719 events.
+            json!({"Procedure": "dev.p", "TimeoutSeconds": 86_400}),
+            json!({"Procedure": "dev.p", "TimeoutSeconds": 43_200, "MaxAttempts": 5}),
             json!({"Procedure": "dev.p", "TimeoutSecond": 5}),
             json!({"Procedure": "dev.p", "Step": -1}),
         ] {
@@ -375,6 +396,28 @@ mod tests {
             assert_eq!(answer.expect_err(&payload.to_string()).name(), "InvalidInput");
             assert!(seen.is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn bounds_that_fit_into_a_history_are_taken() {
+        for (timeout, attempts) in [(7200, 3), (7200, 10), (43_200, 4), (86_400, 2)] {
+            let payload = json!({"Procedure": "dev.p", "TimeoutSeconds": timeout, "MaxAttempts": attempts});
+            submit(payload, (StatusString::Finished, "")).await.0.expect("submitted");
+        }
+        let payload = json!({"Call": {"Procedure": "dev.p", "TimeoutSeconds": 86_400}, "Step": 1});
+        let said = submit(payload, (StatusString::Finished, "")).await.0.expect_err("too much").to_string();
+        assert!(said.starts_with("step 1 (dev.p): 3 attempts") && said.contains("26157 events"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whatever_fails_names_the_procedure_and_no_argument() {
+        let seen = Arc::default();
+        let unknown = described(StatusString::from("HIBERNATING"), "");
+        let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&accepting(&seen), &unknown]);
+        let payload = json!({"Sql": "CALL dev.p('hunter2')"});
+        let error = handle(&client, &config(), payload, "request-1").await.expect_err("unknown");
+        assert_eq!(error.name(), "UnknownStatus");
+        assert!(error.to_string().starts_with("dev.p: ") && !error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]
@@ -387,13 +430,19 @@ mod tests {
     #[tokio::test]
     async fn a_dry_run_shows_placeholders_and_runs_nothing() {
         let payload = json!({"DryRun": true, "ExecutionId": ARN, "Procedures": [
-            {"Sql": "CALL dev.p('hunter2')"}, {"Procedure": "dev.q", "Database": "other"}
+            {"Sql": "CALL dev.p('hunter2')"}, {"Procedure": "dev.q", "Database": "other"},
+            {"Procedure": "dev.r", "ClusterIdentifier": "c", "DbUser": "u"}
         ]});
         let (answer, seen) = submit(payload, (StatusString::Finished, "")).await;
         let answer = answer.expect("planned");
         assert!(seen.is_empty());
         assert_eq!(answer["Statements"][0]["Sql"], "CALL dev.p(:literal_1);");
         assert_eq!(answer["Statements"][1]["Database"], "other");
+        assert_eq!(answer["Statements"][1]["SecretArn"], "s");
+        assert_eq!(
+            (&answer["Statements"][2]["DbUser"], &answer["Statements"][2]["SecretArn"]),
+            (&json!("u"), &json!(null))
+        );
         assert_eq!(answer["Statements"][1]["StatementName"], "loader/run-1/1/1");
         assert!(!answer.to_string().contains("hunter2"));
     }
