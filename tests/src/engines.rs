@@ -2,30 +2,34 @@
 //!
 //! One gateway plays the functions for both. Under MiniStack a function is a small real bootstrap that
 //! asks the gateway; moto calls the gateway itself, since its interpreter calls every service at
-//! `http://localhost:$MOTO_PORT`. Waits and pauses between retries last a second, their order and number
-//! are those of the definition.
+//! `http://localhost:$MOTO_PORT`. Waits take no time and pauses between retries a second at most; their order and
+//! number are those of the definition.
 //!
 //! Glue and EMR are scripted too: MiniStack answers their states from its mocked service integrations,
 //! moto calls Glue at the gateway. Neither compares two timestamps: MiniStack does not know how, moto writes
-//! Glue's in a way of its own. Where a scenario does, moto's states invoke scripted functions with the same
-//! parameters, as its EMR step always does: it has no `elasticmapreduce:addStep.sync`.
+//! Glue's in a way of its own; and MiniStack repeats a mocked failure for ever, moto renames Glue's. Such a scenario
+//! is for moto alone, whose states invoke scripted functions with the same parameters then, as its EMR step always
+//! does: it has no `elasticmapreduce:addStep.sync`.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Path as UrlPath, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures_util::future::try_join_all;
 use redshift_local::aws_cli::Cli;
-use redshift_local::stack::execution::follow;
+use redshift_local::stack::execution::history;
 use redshift_local::stack::ministack::{MiniStack, take_port};
 use redshift_local::stack::{project, sdk_config, tools};
 use serde_json::{Map, Value, json};
@@ -46,6 +50,12 @@ const GLUE: [(&str, &str); 3] = [
 const STEP: &str = "RunStep";
 const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
 const LIMIT: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// moto takes the most time, and one of it keeps one core busy.
+const MOTOS: usize = 2;
+/// What a hurried task has, and what a late answer takes.
+const HURRIED_SECONDS: u64 = 3;
+const LATE: Duration = Duration::from_secs(5);
 
 /// What a function is to answer.
 #[derive(Debug, Clone)]
@@ -54,6 +64,8 @@ pub enum Answer {
     Give(Value),
     /// A failure with this `errorType`.
     Fail(&'static str),
+    /// None before a hurried task has timed out.
+    Late,
 }
 
 /// One path through the machine.
@@ -68,8 +80,10 @@ pub struct Scenario {
     pub answers: HashMap<&'static str, Vec<Answer>>,
     /// Whether the topic exists.
     pub topic: bool,
-    /// The path depends on comparing two timestamps: what MiniStack makes of it means nothing.
-    pub compares_times: bool,
+    /// Play it on moto alone, with Glue's states as functions: two timestamps are compared, or Glue fails.
+    pub only_moto: bool,
+    /// The task that times out when its answer is late.
+    pub hurried: Option<&'static str>,
 }
 
 impl Scenario {
@@ -79,6 +93,23 @@ impl Scenario {
 
     fn asks_emr(&self) -> bool {
         self.answers.contains_key(STEP)
+    }
+
+    /// Whether a machine of its own is needed, and not only an execution.
+    fn needs_machine(&self) -> bool {
+        self.asks_glue() || self.asks_emr() || self.hurried.is_some()
+    }
+
+    /// The engines whose way means something.
+    fn engines(&self) -> &'static [&'static str] {
+        let fails = |answers: &[Answer]| answers.iter().any(|answer| matches!(answer, Answer::Fail(_)));
+        let service_fails = self.answers.iter().any(|(name, answers)| !FUNCTIONS.contains(name) && fails(answers));
+        match (self.only_moto, service_fails) {
+            (true, _) => &["moto"],
+            // moto has names of its own for what services refuse, and takes no scripted error of Step Functions'.
+            (false, true) => &["MiniStack"],
+            (false, false) => &["MiniStack", "moto"],
+        }
     }
 }
 
@@ -99,6 +130,8 @@ pub struct Played {
     pub cause: Value,
     /// The output.
     pub output: Value,
+    /// The cursor and the statement that the notification of a failure is made of.
+    pub told: Value,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +182,10 @@ async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<Strin
             let body = json!({"errorType": name, "errorMessage": format!("{name} on purpose")});
             (request_id, [("X-Amz-Function-Error", "Unhandled")], body.to_string()).into_response()
         }
+        Some(Answer::Late) => {
+            tokio::time::sleep(LATE).await;
+            (request_id, "{}").into_response()
+        }
         None => {
             let body = json!({"errorType": "NoMoreAnswers", "errorMessage": function});
             (request_id, [("X-Amz-Function-Error", "Unhandled")], body.to_string()).into_response()
@@ -170,7 +207,7 @@ async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Reque
             let body = json!({"__type": name, "message": "on purpose"}).to_string();
             (StatusCode::BAD_REQUEST, request_id, body).into_response()
         }
-        None => StatusCode::NOT_IMPLEMENTED.into_response(),
+        Some(Answer::Late) | None => StatusCode::NOT_IMPLEMENTED.into_response(),
     }
 }
 
@@ -178,9 +215,11 @@ async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Reque
 pub struct Engines {
     scripts: Arc<Scripts>,
     ministack: MiniStack,
-    moto: Moto,
+    motos: Vec<Moto>,
     on_ministack: Engine,
-    on_moto: Engine,
+    on_motos: Vec<Engine>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
     mocks: tokio::sync::Mutex<Mocks>,
     _dir: TempDir,
 }
@@ -201,6 +240,7 @@ impl Mocks {
             let one = |answer: &Answer| match answer {
                 Answer::Give(value) => json!({"Return": value}),
                 Answer::Fail(name) => json!({"Throw": {"Error": name, "Cause": "on purpose"}}),
+                Answer::Late => Value::Null,
             };
             let all = answers.iter().enumerate().map(|(n, answer)| (n.to_string(), one(answer)));
             self.responses.insert(response.clone(), Value::Object(all.collect()));
@@ -232,27 +272,30 @@ impl Engines {
                 .fallback(call)
                 .with_state(Gateway { scripts: scripts.clone(), moto })
         };
-        let moto = Moto::start(dir.path(), gateway).await?;
-        let on_moto = Engine::make(&sdk_config(&moto.url).await).await?;
+        let motos = try_join_all((0..MOTOS).map(|_| Moto::start(dir.path(), gateway))).await?;
+        let on_moto = |moto: String| async move { Engine::make(&sdk_config(&moto).await).await };
+        let on_motos = try_join_all(motos.iter().map(|moto| on_moto(moto.url.clone()))).await?;
         let ministack = MiniStack::start(take_port(None).await?, "http://127.0.0.1:1", Some(0.0), dir.path()).await?;
         let config = sdk_config(&ministack.url()).await;
         make_role(&ministack.url()).await?;
-        make_functions(&config, &moto.gateway, dir.path()).await?;
+        make_functions(&config, &motos[0].gateway, dir.path()).await?;
         let on_ministack = Engine::make(&config).await?;
-        Ok(Self { scripts, ministack, moto, on_ministack, on_moto, mocks: tokio::sync::Mutex::default(), _dir: dir })
+        let (turn, mocks) = (AtomicUsize::default(), tokio::sync::Mutex::default());
+        Ok(Self { scripts, ministack, motos, on_ministack, on_motos, turn, mocks, _dir: dir })
     }
 
-    /// Plays a scenario on both: what MiniStack and what moto made of it.
+    /// Plays a scenario: what each engine made of it.
     ///
     /// # Errors
     /// Where an engine does not come to an end.
-    pub async fn play(&self, scenario: &Scenario) -> Any<(Played, Played)> {
+    pub async fn play(&self, scenario: &Scenario) -> Any<Vec<(&'static str, Played)>> {
         self.mock(scenario).await?;
-        let (a, b) = tokio::join!(
-            self.on_ministack.play(&self.scripts, scenario, "ministack"),
-            self.on_moto.play(&self.scripts, scenario, "moto")
-        );
-        Ok((a?, b?))
+        let moto = &self.on_motos[self.turn.fetch_add(1, Ordering::Relaxed) % MOTOS];
+        let on = |name: &'static str| async move {
+            let engine = if name == "moto" { moto } else { &self.on_ministack };
+            Ok((name, engine.play(&self.scripts, scenario, name).await?))
+        };
+        try_join_all(scenario.engines().iter().map(|name| on(name))).await
     }
 
     /// Tells MiniStack the answers of Glue and EMR, next to those of the scenarios before.
@@ -262,16 +305,18 @@ impl Engines {
         }
         // Held until MiniStack has it: an older list must not replace a newer one.
         let mut mocks = self.mocks.lock().await;
-        mocks.add(&format!("{}-on-ministack", scenario.name), &scenario.answers);
+        mocks.add(&format!("{}-on-MiniStack", scenario.name), &scenario.answers);
         let config = json!({"StateMachines": mocks.machines, "MockedResponses": mocks.responses});
         let url = format!("{}/_ministack/config", self.ministack.url());
         post_json(&url, &json!({"stepfunctions._sfn_mock_config": config})).await
     }
 
-    /// Ends both.
+    /// Ends them.
     pub async fn stop(self) {
         self.ministack.stop().await;
-        self.moto.stop().await;
+        for moto in self.motos {
+            moto.stop().await;
+        }
     }
 }
 
@@ -326,14 +371,17 @@ impl Engine {
 
     /// The machine for a scenario: with Glue or EMR one of its own, whose workflow has the execution's name.
     async fn machine(&self, scenario: &Scenario, name: &str, engine: &str) -> Any<String> {
-        if !scenario.asks_glue() && !scenario.asks_emr() {
+        if !scenario.needs_machine() {
             return Ok(self.machines[usize::from(!scenario.topic)].clone());
         }
         let workflow = if scenario.asks_glue() { name } else { "" };
         let cluster = if scenario.asks_emr() { name } else { "" };
         let mut definition = hurried(definition(&self.topic, workflow, cluster)?);
+        if let Some(task) = scenario.hurried {
+            definition["States"][task]["TimeoutSeconds"] = json!(HURRIED_SECONDS);
+        }
         if engine == "moto" {
-            let glue = GLUE.iter().map(|(_, state)| *state).filter(|_| scenario.compares_times);
+            let glue = GLUE.iter().map(|(_, state)| *state).filter(|_| scenario.only_moto);
             definition = as_functions(definition, glue.chain([STEP]));
         }
         let create = self.sfn.create_state_machine().name(name).definition(definition.to_string()).role_arn(ROLE);
@@ -348,7 +396,7 @@ impl Engine {
                 Answer::Give(value) => {
                     Answer::Give(serde_json::from_str(&value.to_string().replace("{name}", &name)).unwrap_or_default())
                 }
-                fail @ Answer::Fail(_) => fail.clone(),
+                other => other.clone(),
             };
             (*function, answers.iter().map(own).collect::<Vec<_>>().into_iter())
         });
@@ -357,7 +405,22 @@ impl Engine {
         let machine = self.machine(scenario, &name, engine).await?;
         let start = self.sfn.start_execution().state_machine_arn(machine).name(&name).input(scenario.input.to_string());
         let arn = start.send().await?.execution_arn;
-        let ended = follow(&self.sfn, &arn, LIMIT, |_| ()).await?;
+        let start = Instant::now();
+        let ended = loop {
+            let now = self.sfn.describe_execution().execution_arn(&arn).send().await?;
+            if now.status != ExecutionStatus::Running {
+                break now;
+            }
+            if start.elapsed() > LIMIT {
+                return Err(failed(format!("{name} does not end")));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let events = history(&self.sfn, &arn).await?;
+        let entered: Vec<_> = events.iter().filter_map(HistoryEvent::state_entered_event_details).collect();
+        let read = |text: Option<&str>| text.and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or_default();
+        let told = entered.iter().find(|state| state.name() == "NotifyFailure").and_then(|state| state.input());
+        let told = read(told);
         let script = scripts.with(|all| all.remove(&name)).unwrap_or_default();
         // What differs by nature: names, ARNs and accounts.
         let common = |text: &str| {
@@ -365,19 +428,17 @@ impl Engine {
                 text.replace(&name, "NAME").replace("000000000000", "ACCOUNT").replace("123456789012", "ACCOUNT");
             text.replace("loader-without-topic", "loader").replace("stateMachine:NAME", "stateMachine:loader")
         };
-        let cause = ended.cause.unwrap_or_default();
+        let cause = ended.cause().unwrap_or_default();
+        let same = |value: &Value| serde_json::from_str::<Value>(&common(&value.to_string())).unwrap_or_default();
         Ok(Played {
-            states: ended.states,
+            states: entered.iter().map(|state| state.name().to_owned()).collect(),
             asked: script.asked,
-            calls: script
-                .calls
-                .iter()
-                .map(|(f, p)| (f.clone(), serde_json::from_str(&common(&p.to_string())).unwrap_or_default()))
-                .collect(),
+            calls: script.calls.iter().map(|(function, payload)| (function.clone(), same(payload))).collect(),
             status: ended.status.to_string(),
-            error: ended.error,
-            cause: lambda_cause(&common(&cause)),
-            output: if ended.status.as_str() == "SUCCEEDED" { ended.output } else { Value::Null },
+            error: ended.error().map(str::to_owned),
+            cause: lambda_cause(&common(cause)),
+            output: if ended.status == ExecutionStatus::Succeeded { read(ended.output()) } else { Value::Null },
+            told: json!({"Cursor": told["Cursor"], "Statement": same(&told["Statement"]["Payload"])}),
         })
     }
 }
@@ -421,7 +482,7 @@ pub fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<Value> {
 fn hurried(mut machine: Value) -> Value {
     for state in machine["States"].as_object_mut().into_iter().flat_map(|s| s.values_mut()) {
         if let Some(seconds) = state.get_mut("Seconds") {
-            *seconds = json!(1);
+            *seconds = json!(0);
         }
         for retry in state.get_mut("Retry").and_then(Value::as_array_mut).into_iter().flatten() {
             retry["IntervalSeconds"] = json!(1);

@@ -2,10 +2,12 @@
 //! that the README points at.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use redshift_local::stack::project;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{Error, polling, runtime};
+use tests::cost::Way;
 
 /// Names of Step Functions, Lambda and Glue themselves. [Step Functions developer guide, "Error handling"]
 const PLATFORM: &[&str] = &["States.", "Lambda.", "Sandbox.", "Runtime.", "Glue."];
@@ -77,6 +79,91 @@ fn every_task_catches_everything_and_repeats_what_lambda_lost() {
     }
 }
 
+/// Paths into what the machine did not make itself: its input, and what Glue answers.
+const FOREIGN: [&str; 4] = ["$.Input", "$.Procedures", "$.Glue", "$.Candidate"];
+
+/// The path that a comparison says is present.
+fn present(test: &Value) -> Option<String> {
+    test["Variable"].as_str().filter(|_| test["IsPresent"] == true).map(str::to_owned)
+}
+
+/// The operands of a comparison that nothing says are present.
+fn missing(test: &Value, known: &BTreeSet<String>) -> Vec<String> {
+    if let Some(parts) = test["And"].as_array() {
+        let mut known = known.clone();
+        let look = |part| {
+            let found = missing(part, &known);
+            known.extend(present(part));
+            found
+        };
+        return parts.iter().flat_map(look).collect();
+    }
+    if let Some(parts) = test["Or"].as_array() {
+        return parts.iter().flat_map(|part| missing(part, known)).collect();
+    }
+    if test["Not"].is_object() {
+        return missing(&test["Not"], known);
+    }
+    let fields = test.as_object().into_iter().flatten().filter(|_| !test["IsPresent"].is_boolean());
+    let operands = fields.filter(|(name, _)| *name == "Variable" || name.ends_with("Path"));
+    let paths = operands.filter_map(|(_, path)| path.as_str());
+    paths.filter(|p| FOREIGN.iter().any(|f| p.starts_with(f)) && !known.contains(*p)).map(str::to_owned).collect()
+}
+
+/// The operands of a Choice that may be missing when they are looked at; `known` are there.
+fn unguarded(choice: &Value, mut known: BTreeSet<String>) -> Vec<String> {
+    let look = |rule: &Value| {
+        let found = missing(rule, &known);
+        // Where the rule for what is missing did not match, it is there.
+        known.extend(present(&rule["Not"]));
+        found
+    };
+    choice["Choices"].as_array().into_iter().flatten().flat_map(look).collect()
+}
+
+/// On AWS a Choice on a path that is missing ends the execution at once, past every Catch and notification. No
+/// engine here does that.
+#[test]
+fn no_choice_looks_at_what_may_be_missing() {
+    let machine = machine();
+    let unknown = machine["States"]["DefaultProcedures"]["Parameters"]["Unknown"].as_object().expect("defaults");
+    let merged: BTreeSet<_> = unknown.keys().map(|field| format!("$.Glue.Run.{field}")).collect();
+    let mut runs = 0;
+    for (name, state) in states(&machine).filter(|(_, s)| s["Next"] == "RunStatus") {
+        let run = state["Parameters"]["Run.$"].as_str().unwrap_or_default();
+        assert!(run.starts_with("States.JsonMerge($.Unknown, ") && state["ResultPath"] == "$.Glue", "{name}");
+        runs += 1;
+    }
+    assert!(runs >= 3);
+    for (name, state) in states(&machine).filter(|(_, s)| s["Type"] == "Choice") {
+        let known = if name == "RunStatus" { merged.clone() } else { BTreeSet::new() };
+        assert_eq!(unguarded(state, known), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_look_at_what_may_be_missing_is_seen() {
+    let time = json!({"Variable": "$.Input.time", "IsPresent": true});
+    let compared = json!({"Variable": "$.Glue.Run.StartedOn", "TimestampLessThanPath": "$.Input.time"});
+    let own = json!({"Variable": "$.Pick.Index", "NumericLessThanPath": "$.Pick.Count"});
+    let absent = json!({"Not": time, "Next": "X"});
+    for (rules, expected) in [
+        (json!([compared]), &["$.Input.time", "$.Glue.Run.StartedOn"][..]),
+        (json!([{"And": [time, compared]}]), &["$.Glue.Run.StartedOn"]),
+        // Too late, or in another rule.
+        (json!([{"And": [compared, time]}]), &["$.Input.time", "$.Glue.Run.StartedOn"]),
+        (json!([{"And": [time, own]}, compared]), &["$.Input.time", "$.Glue.Run.StartedOn"]),
+        (json!([{"Or": [time, {"Not": compared}]}]), &["$.Input.time", "$.Glue.Run.StartedOn"]),
+        (json!([absent, {"And": [own, compared]}]), &["$.Glue.Run.StartedOn"]),
+        (json!([{"Not": {"Variable": "$.Input.DryRun", "IsBoolean": true}}]), &["$.Input.DryRun"]),
+        (json!([own, time]), &[]),
+    ] {
+        let mut found = unguarded(&json!({"Choices": rules}), BTreeSet::new());
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(found, expected, "{rules}");
+    }
+}
+
 /// A whole number in the template, behind a name inside of a resource or parameter.
 fn number(section: &str, field: &str) -> u64 {
     let template = std::fs::read_to_string(project("infra/template.yaml")).expect("the template");
@@ -121,6 +208,22 @@ fn the_time_outs_nest() {
         machine["TimeoutSeconds"].as_u64().expect("a time-out") > longest + first,
         "the machine outlasts all of it"
     );
+}
+
+/// An execution whose history reaches 25,000 events dies, and cannot be redriven. What one procedure may take,
+/// proc-runner checks.
+#[test]
+fn the_default_bounds_fit_into_a_history() {
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(Way::Ours.cost(day.as_secs_f64()).events, polling::events(day), "as `make cost` prints");
+    let timeout = Duration::from_secs(number("StatementTimeoutSeconds", "Default"));
+    // BackOff and NextAttempt have two events each.
+    let procedure = number("MaxAttempts", "Default") * (polling::events(timeout) + 4);
+    // A cancelled statement is looked at every 2 s where the long polls are refused, by 9 events a look.
+    let grace = number("CancelGraceSeconds", "Default") / polling::wait_after_cancel().as_secs() * 9;
+    // 40 looks at a run (13 events each), or 100 runs of a list (8 each).
+    let gate = 40 * 13 + 100 * 8;
+    assert!(2 * procedure + grace + gate < 25_000 / 2, "even with as much again for repetitions");
 }
 
 #[test]
