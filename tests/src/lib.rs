@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod cost;
 pub mod engines;
 pub mod host;
+pub mod load;
 pub mod moto;
 pub mod sink;
 pub mod tls;
