@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_redshiftdata::types::StatusString;
 use redshift_local::data_api::faults::{Fault, FaultKind};
+use redshift_local::data_api::protocol::FailureType;
 use redshift_local::stack::execution::follow;
 use redshift_local::stack::{Options, Stack, StackError};
 use serde_json::{Value, json};
@@ -75,6 +76,9 @@ fn catalogue() -> Vec<Trouble> {
     let (execute, describe) = (Some("ExecuteStatement"), Some("DescribeStatement"));
     let one = |name, faults, expected| Trouble { name, faults, stop_after: None, executions: 1, expected };
     let ok = Expected::Success;
+    let not_running = K::Refuse(FailureType::ValidationException);
+    // A person did that.
+    let killed = Expected::Error("AbortedByUser");
     let conflict = "ERROR: 1023 Detail: Serializable isolation violation on table - 115561";
     vec![
         one("none", vec![], ok),
@@ -92,6 +96,11 @@ fn catalogue() -> Vec<Trouble> {
             vec![fault(K::NeverEnds, None, Some("/0/"), 1), fault(K::SlowCancel(3.0), None, Some("/0/"), 1)],
             Expected::Error("StatementTimedOut"),
         ),
+        one(
+            "never ends, and its cancel is refused at first",
+            vec![fault(K::NeverEnds, None, Some("/0/"), 1), fault(not_running, Some("CancelStatement"), None, 2)],
+            Expected::Error("StatementTimedOut"),
+        ),
         one("expired", vec![fault(K::Expire, None, Some("/0/"), 1)], Expected::Error("StatementNotFound")),
         one(
             "unknown status",
@@ -104,9 +113,11 @@ fn catalogue() -> Vec<Trouble> {
             vec![fault(K::FailWith(conflict.into()), None, Some("/0/"), 9)],
             Expected::Error("SerializationConflict"),
         ),
-        one("session killed in mid-statement", vec![fault(K::KillSession(0.3), None, Some("/0/1"), 1)], ok),
+        one("session killed in mid-statement", vec![fault(K::KillSession(0.3), None, Some("/0/1"), 1)], killed),
+        one("connection lost in mid-statement", vec![fault(K::LoseSession(0.3), None, Some("/0/1"), 1)], ok),
         one("PostgreSQL crashes in mid-statement", vec![fault(K::CrashServer(0.3), None, Some("/0/1"), 1)], ok),
-        one("session killed in mid-audit", vec![fault(K::KillSession(0.1), None, Some("/1/1"), 1)], ok),
+        one("session killed in mid-audit", vec![fault(K::KillSession(0.1), None, Some("/1/1"), 1)], killed),
+        one("connection lost in mid-audit", vec![fault(K::LoseSession(0.1), None, Some("/1/1"), 1)], ok),
     ]
 }
 

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
+use aws_sdk_redshiftdata::operation::describe_statement::{DescribeStatementError, DescribeStatementOutput};
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
 use redshift_local::aws_cli::Cli;
+use redshift_local::data_api::faults::{Fault, FaultKind};
+use redshift_local::data_api::protocol::FailureType;
 use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::postgres::Postgres;
 use redshift_local::stack::sdk_config;
 use redshift_local::stack::warehouse::Warehouse;
 use serde_json::{Value, json};
+use shared::{StatementId, statement};
 use tempfile::TempDir;
-use tests::{Any, Outcome, failed, run, tests};
+use tests::{Any, Outcome, failed, load, run, tests};
 
 struct Api {
     client: Client,
@@ -54,6 +57,13 @@ impl Api {
     async fn ended(&self, sql: &str) -> Any<DescribeStatementOutput> {
         let id = self.submit(sql).await?;
         self.describe(&id, Some(30)).await
+    }
+
+    /// Has the service refuse an operation so many times.
+    fn refuse(&self, operation: &str, kind: FailureType, times: u32) {
+        let kind = FaultKind::Refuse(kind);
+        let fault = Fault { kind, operation: Some(operation.to_owned()), statement_name: None, times };
+        self.api.service.faults().set(vec![fault]);
     }
 
     async fn until(&self, id: &str, status: StatusString) -> Outcome {
@@ -212,6 +222,24 @@ async fn a_cancel_really_cancels(api: &Api) -> Outcome {
     Ok(())
 }
 
+/// PostgreSQL drops a cancel that comes while nothing runs: before the query, and between two of a batch.
+async fn a_cancel_is_never_lost(api: &Api) -> Outcome {
+    let batch = vec!["SELECT pg_sleep(0.02)".to_owned(); 40];
+    for n in 0..60 {
+        let id = if n % 2 == 0 {
+            api.submit("SELECT pg_sleep(25)").await?
+        } else {
+            let submit = api.client.batch_execute_statement().workgroup_name("w-1").database("ecommerce_db");
+            submit.set_sqls(Some(batch.clone())).send().await?.id.ok_or("no Id")?
+        };
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
+        assert_eq!(api.client.cancel_statement().id(&id).send().await?.status, Some(true));
+        let done = api.describe(&id, Some(20)).await?;
+        assert_eq!(done.status, Some(StatusString::Aborted), "{n}: {:?}", done.error());
+    }
+    Ok(())
+}
+
 async fn a_client_token_finds_its_statement(api: &Api) -> Outcome {
     let request = || api.execute("INSERT INTO dev.customers VALUES (600, 'a', 'b')").client_token("token-1");
     let first = request().send().await?.id;
@@ -302,6 +330,65 @@ async fn a_batch_is_one_transaction_unless_told_otherwise(api: &Api) -> Outcome 
     Ok(())
 }
 
+async fn each_statement_of_a_batch_takes_the_parameters_that_it_names(api: &Api) -> Outcome {
+    let parameter = |name: &str, value: &str| SqlParameter::builder().name(name).value(value).build();
+    let sqls = ["SELECT CAST(:ab AS INT), ':a'", "SELECT CAST(:a AS INT)", "SELECT '5'::a"].map(str::to_owned);
+    api.warehouse.run("CREATE DOMAIN a AS INT").await?;
+    let batch = api.client.batch_execute_statement().workgroup_name("w-1").database("ecommerce_db");
+    let batch = batch.set_sqls(Some(sqls.to_vec())).parameters(parameter("a", "1")?).parameters(parameter("ab", "2")?);
+    let id = batch.wait_time_seconds(10).send().await?.id.ok_or("no Id")?;
+    assert_eq!(api.describe(&id, None).await?.error(), None);
+    for (part, row) in [
+        (1, vec![Field::LongValue(2), Field::StringValue(":a".into())]),
+        (2, vec![Field::LongValue(1)]),
+        (3, vec![Field::LongValue(5)]),
+    ] {
+        let result = api.client.get_statement_result().id(format!("{id}:{part}")).send().await?;
+        assert_eq!(result.records(), [row], "{part}");
+    }
+    Ok(())
+}
+
+async fn every_refusal_of_the_model_can_be_ordered(api: &Api) -> Outcome {
+    // The SDK repeats what the service answers by 500.
+    api.refuse("ExecuteStatement", FailureType::ExecuteStatementException, 3);
+    let error = api.execute("SELECT 1").send().await.expect_err("refused").into_service_error();
+    assert!(error.is_execute_statement_exception(), "{error:?}");
+    api.refuse("ExecuteStatement", FailureType::ActiveSessionsExceededException, 1);
+    let error = api.execute("SELECT 1").send().await.expect_err("refused").into_service_error();
+    assert!(error.is_active_sessions_exceeded_exception(), "{error:?}");
+    let id = api.submit("SELECT pg_sleep(25)").await?;
+    let cancel = || api.client.cancel_statement().id(&id);
+    api.refuse("CancelStatement", FailureType::DatabaseConnectionException, 3);
+    let error = cancel().send().await.expect_err("refused").into_service_error();
+    assert!(error.is_database_connection_exception(), "{error:?}");
+    let parsed = StatementId::parse(&id)?;
+    api.refuse("CancelStatement", FailureType::QueryTimeoutException, 1);
+    assert!(!statement::cancel(&api.client, &parsed).await?, "not taken");
+    assert!(statement::cancel(&api.client, &parsed).await?, "taken");
+    Ok(())
+}
+
+async fn status_checker_asks_without_waiting_where_too_many_wait(api: &Api) -> Outcome {
+    let id = api.submit("SELECT pg_sleep(25)").await?;
+    api.until(&id, StatusString::Started).await?;
+    api.refuse("DescribeStatement", FailureType::ActiveWaitingRequestsExceededException, 1);
+    let config = |name: &str| ["WORKGROUP_NAME", "DATABASE"].contains(&name).then(|| "w-1".to_owned());
+    let config = status_checker::Config::from_env(config)?;
+    let answer = status_checker::handle(&api.client, &config, json!({"Id": id, "TimeoutSeconds": 60})).await?;
+    // Had it waited, the statement would have ended.
+    assert_eq!(answer["Status"], "STARTED", "{answer}");
+    assert!(api.api.service.faults().left().is_empty());
+    api.client.cancel_statement().id(id).send().await?;
+    Ok(())
+}
+
+async fn a_thousand_long_polls_on_two_hundred_statements_are_all_answered(api: &Api) -> Outcome {
+    let figures = load::run(&api.api.url, 200, 5).await?;
+    assert_eq!((figures.statements, figures.polls, figures.lost), (200, 1000, 0), "{figures:?}");
+    Ok(())
+}
+
 async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
     let expect = |answer: (String, String), kind: &str, text: &str| {
         assert_eq!(answer.0, kind, "{answer:?}");
@@ -333,11 +420,8 @@ async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
     );
     let unknown = "11111111-2222-3333-4444-555555555555";
     expect(code(api.client.describe_statement().id("nope").send().await), "ValidationException", "regex");
-    expect(
-        code(api.client.describe_statement().id(unknown).send().await),
-        "ResourceNotFoundException",
-        "does not exist",
-    );
+    let error = api.client.describe_statement().id(unknown).send().await.expect_err("unknown").into_service_error();
+    assert!(matches!(error, DescribeStatementError::ResourceNotFoundException(e) if e.resource_id() == unknown));
     expect(code(api.client.cancel_statement().id(unknown).send().await), "ResourceNotFoundException", "does not exist");
     expect(
         code(api.client.get_statement_result().id(unknown).send().await),
@@ -384,10 +468,15 @@ fn main() -> ExitCode {
         statuses_come_in_their_order_and_results_after_the_end,
         long_polls_return_at_the_end_or_when_time_is_up,
         a_cancel_really_cancels,
+        a_cancel_is_never_lost,
         a_client_token_finds_its_statement,
         named_parameters_are_bound,
         statements_are_listed_as_the_service_lists_them,
         a_batch_is_one_transaction_unless_told_otherwise,
+        each_statement_of_a_batch_takes_the_parameters_that_it_names,
+        every_refusal_of_the_model_can_be_ordered,
+        status_checker_asks_without_waiting_where_too_many_wait,
+        a_thousand_long_polls_on_two_hundred_statements_are_all_answered,
         refusals_have_the_services_own_types,
         the_aws_cli_can_talk_to_it,
     ];

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use clap::Parser;
 use redshift_local::data_api::{Config, Service, serve};
+use redshift_local::stack::process::interrupted;
 use tokio::net::TcpListener;
 
 /// Answers the Redshift Data API on a PostgreSQL; point AWS_ENDPOINT_URL_REDSHIFT_DATA at it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// The PostgreSQL that stands for Redshift: postgresql://user@host:port/database
+    /// The PostgreSQL that stands for Redshift: postgresql://user@host:port/database. It is reached without TLS
     #[arg(long, env = "DATABASE_URL")]
     database_url: tokio_postgres::Config,
     /// Where to listen
@@ -43,10 +44,17 @@ async fn run(options: Options) -> Result<(), String> {
     let listener =
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    eprintln!("listening; export AWS_ENDPOINT_URL_REDSHIFT_DATA=http://{address}");
     let service = Arc::new(Service::new(Config::new(database, options.endpoints)));
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
+    let stop = async move {
+        tokio::select! {
+            // First, so that a signal ends it in good order from the moment that it says that it listens.
+            biased;
+            () = interrupted() => {}
+            () = async {
+                eprintln!("listening; export AWS_ENDPOINT_URL_REDSHIFT_DATA=http://{address}");
+                std::future::pending().await
+            } => {}
+        }
     };
     serve(listener, service, stop).await.map_err(|e| e.to_string())
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::protocol::FailureType;
+
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -32,11 +34,13 @@ fn once() -> u32 {
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FaultKind {
-    /// The call is refused by a ThrottlingException.
+    /// The call is refused by this error type, and does nothing.
+    Refuse(FailureType),
+    /// Short for a ThrottlingException.
     Throttle,
-    /// The call is refused by an ActiveStatementsExceededException.
+    /// Short for an ActiveStatementsExceededException.
     TooManyStatements,
-    /// The call fails with HTTP 500, and does nothing.
+    /// Short for an InternalServerException.
     InternalError,
     /// The call does its work, and its response is lost: the connection breaks.
     LoseResponse,
@@ -50,8 +54,11 @@ pub enum FaultKind {
     SlowCancel(f64),
     /// The statement fails with this text, and does nothing.
     FailWith(String),
-    /// The statement's session is killed so many seconds after its start.
+    /// The statement's session is ended by an administrator so many seconds after its start.
     KillSession(f64),
+    /// The connection to the statement's session is lost so many seconds after its start; the engine may finish
+    /// what it does.
+    LoseSession(f64),
     /// PostgreSQL loses the statement's process so many seconds after its start, ends every session and
     /// recovers. Works for a PostgreSQL on this machine that we may send signals to.
     CrashServer(f64),
@@ -59,6 +66,19 @@ pub enum FaultKind {
     Expire,
     /// The statement is described with this status.
     UnknownStatus(String),
+}
+
+impl FaultKind {
+    /// What a call is refused by.
+    pub(super) fn refusal(&self) -> Option<FailureType> {
+        match self {
+            Self::Refuse(kind) => Some(*kind),
+            Self::Throttle => Some(FailureType::ThrottlingException),
+            Self::TooManyStatements => Some(FailureType::ActiveStatementsExceededException),
+            Self::InternalError => Some(FailureType::InternalServerException),
+            _ => None,
+        }
+    }
 }
 
 /// The faults that are set.
@@ -110,6 +130,7 @@ pub(super) struct Run {
     pub(super) slow_cancel: Option<Duration>,
     pub(super) fail_with: Option<String>,
     pub(super) kill_after: Option<Duration>,
+    pub(super) lose_after: Option<Duration>,
     pub(super) crash_after: Option<Duration>,
 }
 
@@ -138,6 +159,11 @@ impl Run {
                 name,
                 |k| if let FaultKind::KillSession(s) = k { seconds(s) } else { None },
             ),
+            lose_after: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::LoseSession(s) = k { seconds(s) } else { None },
+            ),
         }
     }
 }
@@ -149,11 +175,15 @@ mod tests {
     #[test]
     fn a_fault_strikes_as_often_as_it_says_and_only_what_it_is_for() {
         let faults = Faults::default();
-        faults.set(serde_json::from_str(
-            r#"[{"Kind": "Throttle", "Operation": "DescribeStatement", "Times": 2}, {"Kind": {"FailWith": "x"}, "StatementName": "/0/1"}]"#,
-        ).expect("faults"));
+        faults.set(
+            serde_json::from_str(
+                r#"[{"Kind": "Throttle", "Operation": "DescribeStatement"}, {"Kind": {"Refuse": "ThrottlingException"},
+                "Operation": "DescribeStatement"}, {"Kind": {"FailWith": "x"}, "StatementName": "/0/1"}]"#,
+            )
+            .expect("faults"),
+        );
         let throttle =
-            |operation| faults.take(operation, None, |k| (*k == FaultKind::Throttle).then_some(())).is_some();
+            |operation| faults.take(operation, None, FaultKind::refusal) == Some(FailureType::ThrottlingException);
         assert_eq!(
             [
                 throttle("ExecuteStatement"),

@@ -118,7 +118,7 @@ async fn answer(State(service): State<Arc<Service>>, headers: HeaderMap, body: B
     let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
         Ok(request) => service.call(&operation, request).await,
-        Err(e) => Err(Failure::new(FailureType::Serialization, format!("the request is no JSON: {e}"))),
+        Err(e) => Err(Failure::new(FailureType::SerializationException, format!("the request is no JSON: {e}"))),
     };
     if lose {
         return lost();
@@ -127,7 +127,7 @@ async fn answer(State(service): State<Arc<Service>>, headers: HeaderMap, body: B
         Ok(body) => (StatusCode::OK, body),
         Err(failure) => {
             let status = StatusCode::from_u16(failure.kind.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
-            tracing::debug!(operation, error = failure.kind.name(), message = failure.message, "refused");
+            tracing::debug!(operation, error = ?failure.kind, message = failure.message, "refused");
             (status, failure.body())
         }
     };

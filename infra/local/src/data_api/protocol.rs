@@ -5,48 +5,43 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 /// The error types of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the service names them")]
 pub enum FailureType {
-    #[serde(rename = "ValidationException")]
-    Validation,
-    #[serde(rename = "ResourceNotFoundException")]
-    ResourceNotFound,
-    #[serde(rename = "ActiveStatementsExceededException")]
-    ActiveStatementsExceeded,
-    #[serde(rename = "ActiveWaitingRequestsExceededException")]
-    ActiveWaitingRequestsExceeded,
-    #[serde(rename = "InternalServerException")]
-    InternalServer,
-    #[serde(rename = "ThrottlingException")]
-    Throttling,
-    #[serde(rename = "UnknownOperationException")]
-    UnknownOperation,
-    #[serde(rename = "SerializationException")]
-    Serialization,
+    ValidationException,
+    ResourceNotFoundException,
+    ActiveStatementsExceededException,
+    ActiveSessionsExceededException,
+    ActiveWaitingRequestsExceededException,
+    ExecuteStatementException,
+    BatchExecuteStatementException,
+    DatabaseConnectionException,
+    QueryTimeoutException,
+    InternalServerException,
+    ThrottlingException,
+    UnknownOperationException,
+    SerializationException,
 }
 
 impl FailureType {
-    /// The name on the wire.
-    pub fn name(self) -> &'static str {
+    /// The HTTP status that the service answers with. [Amazon Redshift Data API reference]
+    pub fn http_status(self) -> u16 {
         match self {
-            Self::Validation => "ValidationException",
-            Self::ResourceNotFound => "ResourceNotFoundException",
-            Self::ActiveStatementsExceeded => "ActiveStatementsExceededException",
-            Self::ActiveWaitingRequestsExceeded => "ActiveWaitingRequestsExceededException",
-            Self::InternalServer => "InternalServerException",
-            Self::Throttling => "ThrottlingException",
-            Self::UnknownOperation => "UnknownOperationException",
-            Self::Serialization => "SerializationException",
+            Self::ResourceNotFoundException => 404,
+            Self::InternalServerException
+            | Self::DatabaseConnectionException
+            | Self::ExecuteStatementException
+            | Self::BatchExecuteStatementException => 500,
+            _ => 400,
         }
     }
 
-    /// The HTTP status that the service answers with.
-    pub fn http_status(self) -> u16 {
+    /// The field that names the statement, where the type has one. [API model]
+    fn id_field(self) -> Option<&'static str> {
         match self {
-            Self::ResourceNotFound => 404,
-            Self::InternalServer => 500,
-            _ => 400,
+            Self::ResourceNotFoundException => Some("ResourceId"),
+            Self::ExecuteStatementException | Self::BatchExecuteStatementException => Some("StatementId"),
+            _ => None,
         }
     }
 }
@@ -58,22 +53,39 @@ pub struct Failure {
     pub kind: FailureType,
     /// Its text.
     pub message: String,
+    /// The statement that it is about.
+    id: String,
 }
 
 impl Failure {
     /// A refusal of some type.
     pub fn new(kind: FailureType, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), id: String::new() }
     }
 
     /// The commonest refusal.
     pub fn validation(message: impl Into<String>) -> Self {
-        Self::new(FailureType::Validation, message)
+        Self::new(FailureType::ValidationException, message)
+    }
+
+    /// The refusal for a statement, or a result, that is not there.
+    pub fn not_found(id: &str, message: &str) -> Self {
+        Self::new(FailureType::ResourceNotFoundException, message).of(id)
+    }
+
+    /// The same, about a statement.
+    #[must_use]
+    pub fn of(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
     }
 
     /// As it travels.
     pub fn body(&self) -> Value {
-        json!({"__type": self.kind.name(), "Message": self.message})
+        let mut body = json!({"__type": self.kind, "Message": self.message});
+        if let Some(field) = self.kind.id_field() {
+            body[field] = json!(self.id);
+        }
+        body
     }
 }
 

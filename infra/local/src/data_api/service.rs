@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::{StatementId, Status};
 use time::OffsetDateTime;
-use tokio_postgres::NoTls;
 
 use super::faults::{FaultKind, Faults, Run};
 use super::protocol::{Answer, ById, Execute, Failure, FailureType, List, check_wait};
@@ -74,14 +73,8 @@ impl Service {
     /// The service's own refusals.
     pub async fn call(&self, operation: &str, request: Value) -> Answer {
         let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
-        let refusal = |kind: &FaultKind| match kind {
-            FaultKind::Throttle => Some(Failure::new(FailureType::Throttling, "Rate exceeded")),
-            FaultKind::TooManyStatements => Some(Failure::new(FailureType::ActiveStatementsExceeded, "Too many")),
-            FaultKind::InternalError => Some(Failure::new(FailureType::InternalServer, "An internal error")),
-            _ => None,
-        };
-        if let Some(failure) = self.faults.take(name, None, refusal) {
-            return Err(failure);
+        if let Some(kind) = self.faults.take(name, None, FaultKind::refusal) {
+            return Err(Failure::new(kind, "refused on purpose").of(request["Id"].as_str().unwrap_or_default()));
         }
         match name {
             "ExecuteStatement" => self.execute(read(request)?, false).await,
@@ -91,7 +84,7 @@ impl Service {
             "CancelStatement" => self.cancel(&read(request)?).await,
             "ListStatements" => self.list(&read(request)?),
             _ => Err(Failure::new(
-                FailureType::UnknownOperation,
+                FailureType::UnknownOperationException,
                 format!("{operation:?} is not an operation of the local Data API"),
             )),
         }
@@ -106,7 +99,7 @@ impl Service {
     pub async fn cancel_all(&self) {
         let active: Vec<_> = self.statements().iter().filter(|s| !s.status().has_ended()).cloned().collect();
         for statement in &active {
-            let _ = self.request_cancel(statement).await;
+            statement.request_cancel();
         }
         for statement in &active {
             ended(statement, Duration::from_secs(2)).await;
@@ -149,7 +142,7 @@ impl Service {
         statements.retain(|s| age(s) < KEPT || !s.status().has_ended());
         if statements.iter().filter(|s| !s.status().has_ended()).count() >= MAX_ACTIVE {
             return Err(Failure::new(
-                FailureType::ActiveStatementsExceeded,
+                FailureType::ActiveStatementsExceededException,
                 "The number of active statements exceeds the limit (500).",
             ));
         }
@@ -173,7 +166,7 @@ impl Service {
         let named = statement.request.statement_name.as_deref();
         let unknown = |k: &FaultKind| if let FaultKind::UnknownStatus(s) = k { Some(s.clone()) } else { None };
         if self.faults.take("DescribeStatement", named, |k| (*k == FaultKind::Expire).then_some(())).is_some() {
-            return Err(Failure::new(FailureType::ResourceNotFound, "Query does not exist."));
+            return Err(Failure::not_found(&statement.id, "Query does not exist."));
         }
         if let Some(status) = self.faults.take("DescribeStatement", named, unknown) {
             described["Status"] = json!(status);
@@ -199,8 +192,8 @@ impl Service {
         };
         let ready = state.whole.status == Status::Finished;
         let Some(result) = result.filter(|r| ready && r.has_columns()) else {
-            return Err(Failure::new(
-                FailureType::ResourceNotFound,
+            return Err(Failure::not_found(
+                &statement.id,
                 "Query does not have result. Please check query status with DescribeStatement.",
             ));
         };
@@ -213,28 +206,8 @@ impl Service {
         if status.has_ended() {
             return Err(Failure::validation(format!("Could not cancel a query that is already in {status} state.")));
         }
-        self.request_cancel(&statement).await?;
+        statement.request_cancel();
         Ok(json!({"Status": true}))
-    }
-
-    async fn request_cancel(&self, statement: &Statement) -> Answer<()> {
-        let mut token = None;
-        statement.state.send_modify(|s| {
-            s.cancel_requested = true;
-            token.clone_from(&s.cancel);
-        });
-        let Some(token) = token else { return Ok(()) };
-        let cancel = async move { token.cancel_query(NoTls).await };
-        match statement.run.slow_cancel {
-            None => cancel.await.map_err(|e| Failure::new(FailureType::InternalServer, format!("cancel: {e}"))),
-            Some(delay) => {
-                tokio::spawn(async move {
-                    tokio::time::sleep(delay).await;
-                    cancel.await
-                });
-                Ok(())
-            }
-        }
     }
 
     /// The long poll: until the statement has ended or the time is up.
@@ -295,7 +268,7 @@ impl Service {
         match (found, part) {
             (Some(statement), None) => Ok((statement.clone(), None)),
             (Some(s), Some(n)) if n >= 1 && n <= s.state.borrow().parts.len() => Ok((s.clone(), Some(n))),
-            _ => Err(Failure::new(FailureType::ResourceNotFound, "Query does not exist.")),
+            _ => Err(Failure::not_found(id, "Query does not exist.")),
         }
     }
 
@@ -305,7 +278,7 @@ impl Service {
 }
 
 fn read<T: DeserializeOwned>(request: Value) -> Answer<T> {
-    serde_json::from_value(request).map_err(|e| Failure::new(FailureType::Serialization, e.to_string()))
+    serde_json::from_value(request).map_err(|e| Failure::new(FailureType::SerializationException, e.to_string()))
 }
 
 fn age(statement: &Statement) -> Duration {

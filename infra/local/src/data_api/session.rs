@@ -15,11 +15,14 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Column, NoTls};
+use tokio_postgres::{CancelToken, Client, Column, NoTls};
 
 use super::service::Config;
-use super::sql::bind;
+use super::sql::{bind, bind_named};
 use super::statement::Statement;
+
+/// Pause between two cancels of the same statement.
+const CANCEL_AGAIN: Duration = Duration::from_millis(75);
 
 type AnyError = Box<dyn std::error::Error + Sync + Send>;
 
@@ -65,7 +68,6 @@ pub(super) async fn run(config: &Config, statement: &Arc<Statement>) {
         }
         s.whole.error = error;
         s.whole.change(status);
-        s.cancel = None;
     });
 }
 
@@ -84,13 +86,20 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
             return false;
         }
         s.pid = Some(pid);
-        s.cancel = Some(client.cancel_token());
         s.whole.query_id = Some(config.next_query_id());
         s.whole.change(Status::Started);
         true
     });
     if !wanted {
         return Err(End::Aborted("Query cancelled before it started.".to_owned()));
+    }
+    let cancelling = tokio::spawn(cancel_when_asked(statement.clone(), client.cancel_token()));
+    if let Some(delay) = statement.run.lose_after {
+        let connection = connection.abort_handle();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            connection.abort();
+        });
     }
     if let Some(delay) = statement.run.kill_after {
         tokio::spawn(kill(postgres, pid, delay));
@@ -114,7 +123,31 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     drop(client);
     // The session ends before the statement does, so that its locks are gone when its end is seen.
     let _ = connection.await;
+    cancelling.abort();
     outcome
+}
+
+/// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a
+/// cancel that comes while nothing runs, as before the first query and between two of a batch.
+async fn cancel_when_asked(statement: Arc<Statement>, token: CancelToken) {
+    let mut state = statement.state.subscribe();
+    if state.wait_for(|s| s.cancel_requested).await.is_err() {
+        return;
+    }
+    tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
+    loop {
+        // One that does not get through is followed by the next.
+        let _ = token.cancel_query(NoTls).await;
+        tokio::time::sleep(CANCEL_AGAIN).await;
+    }
+}
+
+/// Ends a batch between two of its statements, where no cancel reaches it.
+fn go_on(statement: &Statement) -> Result<(), End> {
+    if statement.run.slow_cancel.is_none() && statement.state.borrow().cancel_requested {
+        return Err(End::Aborted("Query cancelled before it started.".to_owned()));
+    }
+    Ok(())
 }
 
 async fn kill(postgres: tokio_postgres::Config, pid: i32, delay: Duration) -> Result<(), tokio_postgres::Error> {
@@ -131,6 +164,7 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
         client.batch_execute("BEGIN").await.map_err(|e| end(&e))?;
     }
     for (n, sql) in sqls.iter().enumerate() {
+        go_on(statement)?;
         statement.state.send_modify(|s| {
             s.parts[n].query_id = Some(config.next_query_id());
             s.parts[n].change(Status::Started);
@@ -157,17 +191,17 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
         statement.state.send_modify(|s| s.parts[n].result = Some(result));
     }
     if one_transaction {
+        go_on(statement)?;
         client.batch_execute("COMMIT").await.map_err(|e| end(&e))?;
     }
     Ok(())
 }
 
 async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {
-    // In a batch, each statement takes those of the parameters that it names.
     let parameters = statement.request.parameters.as_deref().unwrap_or_default();
-    let batch = statement.request.sqls.is_some();
-    let own: Vec<_> = parameters.iter().filter(|p| !batch || sql.contains(&format!(":{}", p.name))).cloned().collect();
-    let bound = bind(sql, &own).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
+    // In a batch, each statement takes those of the parameters that it names.
+    let bind = if statement.request.sqls.is_some() { bind_named } else { bind };
+    let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
     let prepared = client.prepare(&bound.sql).await.map_err(|e| end(&e))?;
     let values: Vec<_> = bound.values.into_iter().map(Text).collect();
     let stream = client.query_raw(&prepared, values).await.map_err(|e| end(&e))?;

@@ -17,6 +17,27 @@ pub(super) struct Bound {
 /// # Errors
 /// A second statement, SQL that cannot be read, a parameter that is not used.
 pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
+    let (bound, used) = places(sql, parameters)?;
+    let unused: Vec<_> = parameters.iter().map(|p| p.name.as_str()).filter(|name| !used.contains(name)).collect();
+    if unused.is_empty() {
+        return Ok(bound);
+    }
+    Err(Failure::validation(format!(
+        "Parameters list contains unused parameters. Unused parameters: [{}]",
+        unused.join(", ")
+    )))
+}
+
+/// The same, for SQL that need not use them all.
+///
+/// # Errors
+/// A second statement, SQL that cannot be read.
+pub(super) fn bind_named(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
+    Ok(places(sql, parameters)?.0)
+}
+
+/// The bound SQL, and the names that it uses.
+fn places<'a>(sql: &str, parameters: &'a [Parameter]) -> Answer<(Bound, Vec<&'a str>)> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
         .tokenize_with_location()
         .map_err(|e| Failure::validation(format!("SQL cannot be read: {e}")))?;
@@ -24,7 +45,8 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
     if tokens[..end].iter().any(|t| t.token == Token::SemiColon) {
         return Err(Failure::validation("Multiple sql statements are not allowed."));
     }
-    let mut values: Vec<(&str, String)> = Vec::new();
+    let mut used: Vec<&str> = Vec::new();
+    let mut values = Vec::new();
     let mut text = String::new();
     // Only the places come from the tokens; the text between them stays as it was written.
     let mut copied = 0;
@@ -33,25 +55,18 @@ pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Answer<Bound> {
         let Some(parameter) = parameters.iter().find(|p| word.quote_style.is_none() && p.name == word.value) else {
             continue;
         };
-        let known = values.iter().position(|(name, _)| *name == parameter.name);
+        let known = used.iter().position(|name| *name == parameter.name);
         let place = known.unwrap_or_else(|| {
-            values.push((&parameter.name, parameter.value.clone()));
-            values.len() - 1
+            used.push(&parameter.name);
+            values.push(parameter.value.clone());
+            used.len() - 1
         });
         text.push_str(&sql[copied..offset(sql, pair[0].span.start)]);
         text.push_str(&format!("${}", place + 1));
         copied = offset(sql, pair[1].span.end);
     }
     text.push_str(&sql[copied..]);
-    let unused: Vec<_> =
-        parameters.iter().map(|p| p.name.as_str()).filter(|n| values.iter().all(|(used, _)| used != n)).collect();
-    if !unused.is_empty() {
-        let list = unused.join(", ");
-        return Err(Failure::validation(format!(
-            "Parameters list contains unused parameters. Unused parameters: [{list}]"
-        )));
-    }
-    Ok(Bound { sql: text, values: values.into_iter().map(|(_, value)| value).collect() })
+    Ok((Bound { sql: text, values }, used))
 }
 
 /// The byte at which a place (lines and characters from 1) lies.
@@ -92,6 +107,17 @@ mod tests {
         ] {
             assert_eq!(bound(sql, &[]).expect(sql), (sql.to_owned(), vec![]));
         }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_none() {
+        let a = [Parameter { name: "a".into(), value: "1".into() }];
+        for sql in ["SELECT :ab", "SELECT x::a", "SELECT ':a'", "SELECT 1 -- :a", "SELECT \":a\"", "SELECT :\"a\""] {
+            let bound = bind_named(sql, &a).expect(sql);
+            assert_eq!((bound.sql.as_str(), bound.values.len()), (sql, 0));
+            assert!(bind(sql, &a).is_err(), "{sql}");
+        }
+        assert_eq!(bind_named("SELECT :ab, :a", &a).expect("bound").sql, "SELECT :ab, $1");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use shared::Status;
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use tokio_postgres::CancelToken;
 use uuid::Uuid;
 
 use super::faults::Run;
@@ -30,9 +29,8 @@ pub(super) struct State {
     /// The statements of a batch; empty where it is none.
     pub(super) parts: Vec<Part>,
     pub(super) pid: Option<i32>,
+    /// Somebody asked for its end: its session sees to that.
     pub(super) cancel_requested: bool,
-    /// Ends what the engine does for this statement.
-    pub(super) cancel: Option<CancelToken>,
 }
 
 /// A statement or one of a batch.
@@ -96,13 +94,7 @@ impl Part {
 impl Statement {
     pub(super) fn new(request: Execute, run: Run) -> Self {
         let parts = request.sqls.as_ref().map_or(0, Vec::len);
-        let state = State {
-            whole: Part::new(),
-            parts: vec![Part::new(); parts],
-            pid: None,
-            cancel_requested: false,
-            cancel: None,
-        };
+        let state = State { whole: Part::new(), parts: vec![Part::new(); parts], pid: None, cancel_requested: false };
         Self {
             id: Uuid::new_v4().to_string(),
             request,
@@ -114,6 +106,10 @@ impl Statement {
 
     pub(super) fn status(&self) -> Status {
         self.state.borrow().whole.status
+    }
+
+    pub(super) fn request_cancel(&self) {
+        self.state.send_modify(|s| s.cancel_requested = true);
     }
 
     /// The fields that every answer about it repeats.
