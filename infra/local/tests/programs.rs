@@ -1,7 +1,15 @@
 //! The two programs, given what they cannot work with: a clear text, and an exit code that is not zero.
 
+use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use redshift_local::stack::postgres::Postgres;
+use redshift_local::stack::project;
+use redshift_local::stack::warehouse::Warehouse;
 
 fn fails(program: &str, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = Command::new(program).args(arguments).output().expect("it starts");
@@ -38,13 +46,85 @@ fn a_url_that_is_none_or_names_no_database_is_said() {
     assert!(said.contains("invalid value 'nonsense'"), "{said}");
 }
 
+/// `up` writes one file for the whole project.
+static UP: Mutex<()> = Mutex::new(());
+
+/// Starts a program and reads what it says up to a line that begins so.
+fn start(command: &mut Command, until: &str) -> (Child, Vec<String>, Lines<BufReader<ChildStdout>>) {
+    let mut program = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(program.stdout.take().expect("its output")).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref().map_while(Result::ok) {
+        let last = line.starts_with(until);
+        said.push(line);
+        if last {
+            return (program, said, lines);
+        }
+    }
+    panic!("it never says {until:?}: {said:?}, {:?}", program.wait());
+}
+
+fn end(program: &mut Child, signal: Signal) {
+    kill(Pid::from_raw(program.id().try_into().expect("a pid")), signal).expect("a signal");
+    assert!(program.wait().expect("it ends").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn your_own_postgresql_serves_the_commands_that_are_printed() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let url = postgres.url();
+    let run = || {
+        let _one = UP.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut command = Command::new(LOCAL_STACK);
+        let (mut stack, said, lines) = start(command.args(["up", "--database-url", &url]), "Ctrl-C");
+        let printed: Vec<_> = said.iter().filter_map(|line| line.strip_prefix("  ")).collect();
+        // All but the doctor, which builds and has tests of its own.
+        let script = printed.join("\n").replace("make doctor", "");
+        let output = Command::new("sh").args(["-ec", &script]).current_dir(project("")).output().expect("a shell");
+        let reader = std::thread::spawn(move || lines.for_each(drop));
+        end(&mut stack, Signal::SIGINT);
+        reader.join().expect("its output ends with it");
+        (output, script)
+    };
+    let (Output { status, stdout, stderr }, script) = tokio::task::block_in_place(run);
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{said}");
+    for command in ["redshift-data execute-statement", "stepfunctions start-execution", "lambda invoke"] {
+        assert!(script.contains(command), "{script}");
+    }
+    assert_eq!(said.matches("\"Status\": \"FINISHED\"").count(), 2, "statement and function: {said}");
+    assert!(said.contains("executionArn"), "the execution: {said}");
+    let warehouse = Warehouse::new(&url).expect("a URL");
+    let orders = warehouse.number("SELECT COUNT(*) FROM dev.orders").await.expect("it goes on running");
+    assert!(orders > 0);
+    postgres.stop().await;
+}
+
+#[tokio::test]
+async fn the_data_api_ends_in_good_order_when_it_is_asked_to() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut command = Command::new(DATA_API);
+        command.args(["--listen", "127.0.0.1:0", "--database-url", &postgres.url()]).stderr(Stdio::piped());
+        let mut api = command.spawn().expect("it starts");
+        let mut lines = BufReader::new(api.stderr.take().expect("its output")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line.starts_with("listening"))));
+        end(&mut api, signal);
+    }
+    postgres.stop().await;
+    let help = Command::new(DATA_API).arg("--help").output().expect("it starts").stdout;
+    assert!(String::from_utf8_lossy(&help).contains("without TLS"));
+}
+
 #[test]
 fn the_demo_shows_the_main_job_and_reports_it() {
     let Output { status, stdout, stderr } = Command::new(LOCAL_STACK).arg("demo").output().expect("it starts");
     let said = String::from_utf8_lossy(&stdout);
     assert!(status.success(), "{said}{}", String::from_utf8_lossy(&stderr));
     assert!(said.contains("all as it should be") && said.contains("Resolved: "), "{said}");
-    let report = std::fs::read_to_string(redshift_local::stack::project("target/demo/report.json")).expect("a report");
+    let report = std::fs::read_to_string(project("target/demo/report.json")).expect("a report");
     let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
     assert_eq!(report["execution"]["status"], "SUCCEEDED");
     assert!(
@@ -64,14 +144,11 @@ fn the_demo_shows_the_main_job_and_reports_it() {
 
 #[test]
 fn the_stack_stays_up_until_it_is_interrupted_and_leaves_nothing() {
-    use std::io::{BufRead, BufReader};
+    let _one = UP.lock().unwrap_or_else(PoisonError::into_inner);
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port().to_string();
     let mut command = Command::new(LOCAL_STACK);
-    let mut stack =
-        command.args(["up", "--port", &port]).stdout(std::process::Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(stack.stdout.take().expect("its output")).lines();
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("ready")), "it gets ready");
-    let exports = std::fs::read_to_string(redshift_local::stack::project("target/local/env")).expect("exports");
+    let (mut stack, _, lines) = start(command.args(["up", "--port", &port]), "ready");
+    let exports = std::fs::read_to_string(project("target/local/env")).expect("exports");
     for name in [
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_REDSHIFT_DATA",
@@ -85,11 +162,9 @@ fn the_stack_stays_up_until_it_is_interrupted_and_leaves_nothing() {
         assert!(exports.contains(&format!("export {name}='")), "{name}: {exports}");
     }
     assert!(exports.contains(&format!("http://127.0.0.1:{port}")));
-    let pid = nix::unistd::Pid::from_raw(stack.id().try_into().expect("a pid"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("a signal");
-    // Its output ends with it; nobody reads what it says meanwhile.
-    lines.for_each(drop);
-    assert!(stack.wait().expect("it ends").success());
+    let reader = std::thread::spawn(move || lines.for_each(drop));
+    end(&mut stack, Signal::SIGINT);
+    reader.join().expect("its output ends with it");
     let (_, url) = exports.split_once("export DATABASE_URL='").expect("a URL");
     let address = url.split(['@', '/']).nth(3).expect("an address").to_owned();
     for address in [address, format!("127.0.0.1:{port}")] {
