@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::types::Field;
-use tracing::{info, warn};
+use tracing::{Span, field, info, warn};
 
 use crate::error::{Error, Result, cut};
 use crate::failure::FailureKind;
@@ -65,6 +65,7 @@ async fn once(
     let left = || deadline.duration_since(SystemTime::now()).unwrap_or_default();
     let submitted = statement::submit_query(client, target, query, polling::long_poll(left())).await?;
     let id = submitted.id;
+    Span::current().record("statement_id", field::display(&id));
     info!(statement_id = %id, statement_name = query.name, "submitted");
     let mut status = submitted.status;
     while !status.has_ended() {

@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 pub use aws_smithy_http_client::tls::TrustStore;
 use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use lambda_runtime::tracing;
+use lambda_runtime::tracing::{self, Instrument, Span};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,6 +32,17 @@ pub fn init_logging() {
 /// Amazon Trust Services' roots, under which the endpoints of AWS are signed, as PEM.
 /// [amazontrust.com/repository; AWS security blog, "How to prepare for AWS's move to its own certificate authority"]
 pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+
+/// Does an invocation's work inside of the span that has its ids, and logs a failure there. The runtime logs
+/// the same error once more, after us and so without ids, and cannot be told not to.
+///
+/// # Errors
+/// Those of the work.
+pub fn within<T>(span: Span, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+    let logged = async { work.await.inspect_err(|e| tracing::error!(error = e.name(), "{e}")) };
+    // Boxed: the future of all this nested in the runtime's is too deep a type for the compiler.
+    Box::pin(logged.instrument(span))
+}
 
 /// An HTTP client for SDK clients, with ring as its one TLS provider: the SDK's own default brings another.
 pub fn http_client(trust: TrustStore) -> SharedHttpClient {

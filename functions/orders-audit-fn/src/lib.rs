@@ -13,9 +13,9 @@ use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
 use shared::error::cut;
-use shared::metrics::{self, Metric};
+use shared::metrics::{self, Metric, Origin};
 use shared::{Error, Result, WorkflowRun, runtime};
-use tracing::{Instrument, info, info_span};
+use tracing::{field, info, info_span};
 
 use message::{Composer, Digest, Notification};
 use publish::Publisher;
@@ -53,8 +53,15 @@ pub async fn handle(
     let workflow = &WorkflowRun::of(&payload);
     let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow };
     let job = Job { table, publisher, composer, report: Report::default() };
-    // Boxed: the future of all this nested in the runtime's is too deep a type for the compiler.
-    Box::pin(job.run().instrument(info_span!("notify", execution, workflow_run_id = workflow.workflow_run_id))).await
+    let span = info_span!(
+        "notify",
+        execution,
+        // That of the latest statement: the query, or a mark.
+        statement_id = field::Empty,
+        workflow_name = workflow.workflow_name,
+        workflow_run_id = workflow.workflow_run_id
+    );
+    runtime::within(span, job.run()).await
 }
 
 /// One invocation's work.
@@ -67,6 +74,7 @@ struct Job<'a> {
 
 #[derive(Debug, Default)]
 struct Report {
+    statement_id: Option<String>,
     unresolved: usize,
     mismatches: i64,
     waiting_seconds: i64,
@@ -85,13 +93,19 @@ impl Job<'_> {
             self.resolved(&runs::resolved_sql(&config.audit)).await?;
         }
         info!(unresolved_runs = self.report.unresolved, notified = self.report.notified, "notified");
-        metrics::emit(None, &self.report.measured());
+        let origin = Origin {
+            execution: Some(self.table.execution),
+            statement_id: self.report.statement_id.as_deref(),
+            workflow_run: self.composer.workflow,
+        };
+        metrics::emit(origin, None, &self.report.measured());
         self.report.into_answer()
     }
 
     async fn mismatches(&mut self, sql: &str) -> Result<()> {
         let limit = self.table.config.max_notifications;
         let id = self.table.query(sql, "runs").await?;
+        self.report.statement_id = Some(id.to_string());
         let mut runs = Runs::of(self.table.client, &id);
         let mut due: Vec<Run> = Vec::new();
         let mut digest = Digest::default();

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use shared::call::{ArgumentFields, CallFields};
 use shared::error::cut;
 use shared::progress::{Progress, Ticket, check_timeout, decide};
-use shared::runtime::{parse, var_parsed};
+use shared::runtime::{parse, var_parsed, within};
 use shared::{
     Error, LogicalAttempt, ProcedureCall, Result, Target, TargetFields, WorkflowRun, metrics, polling, statement,
 };
-use tracing::{Instrument, Span, field, info, info_span};
+use tracing::{Span, field, info, info_span};
 
 /// What a procedure gets where neither the request nor the environment says: 2 hours.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 7200;
@@ -202,6 +202,22 @@ fn read(payload: Value) -> Result<(Identity, Vec<Value>)> {
 /// # Errors
 /// `InvalidInput` before anything is sent; else as [`statement::submit`].
 pub async fn handle(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
+    let workflow = WorkflowRun::of(&payload);
+    let execution = payload.get("ExecutionId").and_then(Value::as_str).unwrap_or(request_id);
+    // Made of what was not checked yet, so that a refusal has its ids too.
+    let span = info_span!(
+        "submit",
+        execution,
+        procedure = field::Empty,
+        statement_name = field::Empty,
+        statement_id = field::Empty,
+        workflow_name = workflow.workflow_name,
+        workflow_run_id = workflow.workflow_run_id
+    );
+    within(span, answer(client, config, payload, request_id)).await
+}
+
+async fn answer(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
     let (identity, items) = read(payload)?;
     let execution = identity.execution_id.as_deref().unwrap_or(request_id);
     let step = |offset: usize| identity.step.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX));
@@ -222,16 +238,9 @@ pub async fn handle(client: &Client, config: &Config, payload: Value, request_id
     let Some((job, attempt)) = jobs.pop() else {
         return Err(Error::InvalidInput("nothing to call".into()));
     };
-    let span = info_span!(
-        "submit",
-        execution,
-        procedure = %job.call,
-        statement_name = attempt.statement_name(),
-        statement_id = field::Empty,
-        workflow_run_id = identity.context.workflow_run_id
-    );
+    Span::current().record("procedure", field::display(&job.call)).record("statement_name", attempt.statement_name());
     // Where the first submit fails, the state machine has nothing else that names the procedure.
-    let progress = run(client, &job, &attempt).instrument(span).await;
+    let progress = run(client, &job, &attempt).await;
     let mut progress = progress.map_err(|e| e.about(&job.call.to_string()))?;
     progress.ticket.execution_id = identity.execution_id;
     progress.ticket.context = identity.context;

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_redshiftdata::Client;
 use serde_json::Value;
 use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
-use shared::runtime::{parse, var_parsed};
+use shared::runtime::{parse, var_parsed, within};
 use shared::statement;
-use shared::{Error, Result, StatementId, TargetFields, metrics, polling};
-use tracing::{Instrument, info, info_span, warn};
+use shared::{Error, Result, StatementId, TargetFields, WorkflowRun, metrics, polling};
+use tracing::{info, info_span, warn};
 
 /// How long the end of a cancelled statement is waited for where the environment does not say.
 const DEFAULT_GRACE_SECONDS: u64 = 300;
@@ -53,21 +53,28 @@ pub async fn handle(client: &Client, config: &Config, payload: Value) -> Result<
     if payload.get("CancelExecution").is_some() {
         return Box::pin(sweep::on_request(client, config, payload)).await;
     }
+    let text = |field| payload.get(field).and_then(Value::as_str);
+    let workflow = WorkflowRun::of(&payload);
+    // Made of what was not checked yet, so that a refusal has its ids too.
+    let span = info_span!(
+        "check",
+        execution = text("ExecutionId"),
+        statement_id = text("Id"),
+        statement_name = text("StatementName"),
+        procedure = text("Procedure"),
+        workflow_name = workflow.workflow_name,
+        workflow_run_id = workflow.workflow_run_id
+    );
+    within(span, answer(client, config, payload)).await
+}
+
+async fn answer(client: &Client, config: &Config, payload: Value) -> Result<Value> {
     if payload.get("Id").is_none() {
         return Err(Error::InvalidInput(
             "nothing to check: give Id and TimeoutSeconds, or CancelExecution, or an execution's status event".into(),
         ));
     }
-    let ticket: Ticket = parse(payload)?;
-    let span = info_span!(
-        "check",
-        execution = ticket.execution_id,
-        statement_id = ticket.id,
-        statement_name = ticket.statement_name.as_deref(),
-        procedure = ticket.procedure.as_deref(),
-        workflow_run_id = ticket.context.workflow_run_id
-    );
-    let progress = check(client, config, ticket).instrument(span).await?;
+    let progress = check(client, config, parse(payload)?).await?;
     metrics::statement_ended(&progress);
     serde_json::to_value(progress).map_err(|e| Error::InvalidInput(e.to_string()))
 }

@@ -8,11 +8,11 @@ use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
-use shared::runtime::parse;
+use shared::runtime::{parse, within};
 use shared::statement::{self, Listed};
-use shared::{Error, Result, Status, Target, TargetFields};
+use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun};
 use tokio::time::Instant;
-use tracing::{Instrument, info_span, warn};
+use tracing::{info_span, warn};
 
 use crate::Config;
 
@@ -30,6 +30,8 @@ struct Request {
     cancel_execution: String,
     #[serde(default)]
     input: Value,
+    #[serde(default)]
+    context: WorkflowRun,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -46,7 +48,7 @@ struct Detail {
 /// cancelled gets a moment to end.
 pub(crate) async fn on_request(client: &Client, config: &Config, payload: Value) -> Result<Value> {
     let request: Request = parse(payload)?;
-    sweep(client, config, &request.cancel_execution, &request.input, Duration::ZERO).await
+    sweep(client, config, &request.cancel_execution, &request.input, request.context, Duration::ZERO).await
 }
 
 /// For the event of an execution that ended from outside: a submit may be in flight.
@@ -64,7 +66,7 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
     let unseen = |error: &String| error.starts_with("States.") || error.starts_with("Lambda.");
     let failed = event.detail.status == "FAILED";
     let appear = if failed && !event.detail.error.iter().any(unseen) { Duration::ZERO } else { config.sweep };
-    sweep(client, config, &event.detail.execution_arn, &input, appear).await
+    sweep(client, config, &event.detail.execution_arn, &input, WorkflowRun::default(), appear).await
 }
 
 /// What was asked of the service about one statement.
@@ -81,9 +83,17 @@ struct Asked {
 ///
 /// # Errors
 /// `ServiceUnavailable` where one still runs whose cancel was never taken: it is to be tried again.
-async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value, appear: Duration) -> Result<Value> {
-    let span = info_span!("sweep", execution);
-    async {
+async fn sweep(
+    client: &Client,
+    config: &Config,
+    execution: &str,
+    input: &Value,
+    context: WorkflowRun,
+    appear: Duration,
+) -> Result<Value> {
+    let WorkflowRun { workflow_name, workflow_run_id } = belongs_to(context, input);
+    let span = info_span!("sweep", execution, workflow_name, workflow_run_id);
+    within(span, async {
         let start = Instant::now();
         let targets = targets(config, input)?;
         let prefix = execution_prefix(execution);
@@ -128,9 +138,17 @@ async fn sweep(client: &Client, config: &Config, execution: &str, input: &Value,
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-    .instrument(span)
+    })
     .await
+}
+
+/// The workflow run of an execution: what the state machine says, else what the event that started it says.
+fn belongs_to(context: WorkflowRun, input: &Value) -> WorkflowRun {
+    let said = |name: &str| input["detail"][name].as_str().map(str::to_owned);
+    WorkflowRun {
+        workflow_name: context.workflow_name.or_else(|| said("workflowName")),
+        workflow_run_id: context.workflow_run_id.or_else(|| said("workflowRunId")),
+    }
 }
 
 /// A statement must run to be cancelled, so a refused request is made again at the next sweep.
@@ -169,6 +187,18 @@ mod tests {
             _ => None,
         })
         .expect("valid")
+    }
+
+    #[test]
+    fn the_workflow_run_is_the_machines_or_the_events() {
+        let run =
+            |name: &str, id: &str| WorkflowRun { workflow_name: Some(name.into()), workflow_run_id: Some(id.into()) };
+        let own = json!({"detail": {"workflowName": "w", "workflowRunId": "wr_1"}});
+        assert_eq!(belongs_to(WorkflowRun::default(), &own), run("w", "wr_1"));
+        assert_eq!(belongs_to(run("w", "wr_2"), &own), run("w", "wr_2"));
+        for nothing in [json!(null), json!({}), json!({"detail": {"jobName": "j"}}), json!("x")] {
+            assert!(belongs_to(WorkflowRun::default(), &nothing).is_none(), "{nothing}");
+        }
     }
 
     #[test]

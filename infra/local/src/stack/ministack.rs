@@ -52,6 +52,8 @@ impl MiniStack {
             .env("LAMBDA_EXECUTOR", "local")
             // IAM policies are enforced; who has the keys "test" is root.
             .env("AUTH", "true")
+            // What LogFormat: JSON of the template does on AWS.
+            .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
             .env("AWS_ENDPOINT_URL", &url)
             .env("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift_url)
             .env("AWS_ACCESS_KEY_ID", "test")
