@@ -53,7 +53,9 @@ pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -
     let packaged = packaged(dir);
     let packaged = packaged.to_string_lossy();
     let mut command = vec!["cloudformation", "deploy", "--stack-name", stack, "--template-file", &packaged];
-    command.extend(["--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset", "--parameter-overrides"]);
+    command.extend(["--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"]);
+    // As the Makefile does: CloudFormation hands them on to every resource.
+    command.extend(["--tags", "Application=redshift-loader", "--parameter-overrides"]);
     command.extend(parameters.iter().map(String::as_str));
     aws(url, &command).await?;
     let query = ["--query", "Stacks[0].Outputs"];
