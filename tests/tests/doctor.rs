@@ -8,11 +8,13 @@ use redshift_local::aws_cli::Cli;
 use redshift_local::doctor::{Finding, Verdict, examine};
 use redshift_local::stack::execution::follow;
 use redshift_local::stack::notifications::Inbox;
-use redshift_local::stack::{GLUE_JOB, Options, REGION, STACK_NAME, Stack};
+use redshift_local::stack::{GLUE_JOB, Options, REGION, STACK_NAME, Stack, project};
 use serde_json::{Value, json};
 use tests::{Any, Outcome, run, tests};
 
 const WORKFLOW: &str = "new-orders-workflow-nrt";
+/// A topic for the runs beside the stack's own.
+const RUNS: &str = "arn:aws:sns:eu-west-1:000000000000:runs";
 
 struct Patient {
     stack: Stack,
@@ -21,10 +23,17 @@ struct Patient {
 
 impl Patient {
     async fn start() -> Any<Self> {
-        let options = Options { parameters: vec![format!("GlueWorkflowName={WORKFLOW}")], ..Options::default() };
+        let parameters = [
+            format!("GlueWorkflowName={WORKFLOW}"),
+            format!("NotificationTopicArn={RUNS}"),
+            // None falls into the test.
+            "ScheduleExpression=rate(7 days)".to_owned(),
+        ];
+        let options = Options { parameters: parameters.into(), ..Options::default() };
         let stack = Stack::start(&options, |_| ()).await?;
         let cli = Cli::local(&stack.aws_url());
         let this = Self { stack, cli };
+        this.aws(&["sns", "create-topic", "--name", "runs"]).await?;
         this.aws(&["glue", "create-workflow", "--name", WORKFLOW]).await?;
         let job = ["glue", "create-job", "--name", GLUE_JOB, "--role", "glue", "--command", "Name=glueetl"];
         this.aws(&job).await?;
@@ -64,10 +73,10 @@ impl Patient {
         Ok(())
     }
 
-    async fn rule(&self) -> Any<String> {
+    async fn rule(&self, end: &str) -> Any<String> {
         let names = self.aws(&["events", "list-rules"]).await?;
         let names = names["Rules"].as_array().into_iter().flatten().filter_map(|r| r["Name"].as_str());
-        Ok(names.into_iter().find(|name| name.ends_with("-finished")).ok_or("no rule")?.to_owned())
+        Ok(names.into_iter().find(|name| name.ends_with(end)).ok_or("no rule")?.to_owned())
     }
 
     async fn examine(&self, name: &str) -> Vec<Finding> {
@@ -104,8 +113,11 @@ impl Patient {
 }
 
 async fn before_anything_ran_and_nobody_is_subscribed(p: &Patient) -> Outcome {
-    p.complains(&["topic", "last execution"], &["nobody is subscribed", "aws sns subscribe", "none yet"]).await?;
+    let says = ["nobody is subscribed", "aws sns subscribe", "none yet"];
+    p.complains(&["topic", "topic of runs", "last execution"], &says).await?;
     Inbox::subscribe(&p.stack.aws, p.output("TopicArn")).await?;
+    p.complains(&["topic of runs", "last execution"], &[&format!("--topic-arn {RUNS} ")]).await?;
+    Inbox::subscribe(&p.stack.aws, RUNS).await?;
     p.execute("dev.enriched_orders_sp").await?;
     p.is_well().await
 }
@@ -144,6 +156,33 @@ async fn an_audit_table_that_is_missing_or_must_not_be_marked(p: &Patient) -> Ou
     p.is_well().await
 }
 
+async fn an_audit_table_that_is_older_than_the_procedures(p: &Patient) -> Outcome {
+    p.sql("ALTER TABLE dev.orders_audit DROP COLUMN changed_in, DROP COLUMN closed_by").await?;
+    let migrate = "CALL dev.migrate_orders_audit_sp();";
+    p.complains(&["audit table"], &["changed_in", migrate]).await?;
+    p.sql(migrate).await?;
+    p.is_well().await
+}
+
+/// What the README grants is all that the statements need.
+async fn the_grants_of_the_readme_suffice(p: &Patient) -> Outcome {
+    let readme = std::fs::read_to_string(project("README.md"))?;
+    let grants = readme.lines().map(str::trim).filter(|line| line.starts_with("GRANT "));
+    let (caller, auditor): (Vec<_>, Vec<_>) = grants.partition(|grant| grant.contains("\"caller\""));
+    assert_eq!((caller.len(), auditor.len()), (7, 2));
+    // Here the staging area is no external table.
+    let staging = "GRANT SELECT ON s3_staging_schema.new_orders_staging_area TO \"caller\";";
+    p.sql(&format!("CREATE ROLE caller; CREATE ROLE auditor; {} {staging}", caller.join("\n"))).await?;
+    p.sql(&auditor.join("\n")).await?;
+    let calls = "CALL dev.enriched_orders_sp(); CALL dev.audit_orders_sp(); CALL dev.audit_orders_sp()";
+    let marks = "UPDATE dev.orders_audit SET status = status WHERE run_id = 42";
+    for (role, statements) in [("caller", calls), ("auditor", marks)] {
+        p.sql(&format!("BEGIN; SET LOCAL ROLE {role}; {statements}; ROLLBACK")).await?;
+        p.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await?;
+    }
+    Ok(())
+}
+
 async fn a_database_user_that_does_not_exist(p: &Patient) -> Outcome {
     p.sql("ALTER ROLE loader RENAME TO somebody_else").await?;
     p.complains(&["procedures", "audit table"], &["the database user loader does not exist", "CREATE USER"]).await?;
@@ -152,14 +191,16 @@ async fn a_database_user_that_does_not_exist(p: &Patient) -> Outcome {
 }
 
 async fn a_rule_that_is_disabled_or_has_no_target(p: &Patient) -> Outcome {
-    let rule = p.rule().await?;
-    p.aws(&["events", "disable-rule", "--name", &rule]).await?;
-    p.complains(&["trigger"], &["DISABLED", "aws events enable-rule"]).await?;
-    p.aws(&["events", "enable-rule", "--name", &rule]).await?;
-    let targets = p.aws(&["events", "list-targets-by-rule", "--rule", &rule]).await?["Targets"].to_string();
-    p.aws(&["events", "remove-targets", "--rule", &rule, "--ids", "loader"]).await?;
-    p.complains(&["trigger"], &["does not start the state machine"]).await?;
-    p.aws(&["events", "put-targets", "--rule", &rule, "--targets", &targets]).await?;
+    for (check, end) in [("trigger", "-finished"), ("schedule", "-scheduled")] {
+        let rule = p.rule(end).await?;
+        p.aws(&["events", "disable-rule", "--name", &rule]).await?;
+        p.complains(&[check], &["DISABLED", &format!("aws events enable-rule --name {rule}")]).await?;
+        p.aws(&["events", "enable-rule", "--name", &rule]).await?;
+        let targets = p.aws(&["events", "list-targets-by-rule", "--rule", &rule]).await?["Targets"].to_string();
+        p.aws(&["events", "remove-targets", "--rule", &rule, "--ids", "loader"]).await?;
+        p.complains(&[check], &["does not start the state machine"]).await?;
+        p.aws(&["events", "put-targets", "--rule", &rule, "--targets", &targets]).await?;
+    }
     p.is_well().await
 }
 
@@ -176,7 +217,8 @@ async fn a_workflow_that_does_not_exist_or_has_another_job(p: &Patient) -> Outco
 async fn an_event_that_was_missed(p: &Patient) -> Outcome {
     let queue = p.output("MissedEventsUrl");
     p.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "{}"]).await?;
-    p.complains(&["missed events"], &["1 did not reach", "receive-message", "replay"]).await?;
+    let invoke = format!("aws lambda invoke --function-name {} ", p.output("StatusCheckerName"));
+    p.complains(&["missed events"], &["1 did not reach", "receive-message", "under our own source", &invoke]).await?;
     p.aws(&["sqs", "purge-queue", "--queue-url", queue]).await?;
     p.is_well().await
 }
@@ -206,14 +248,15 @@ async fn a_last_execution_that_failed(p: &Patient) -> Outcome {
 }
 
 async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Patient) -> Outcome {
-    let role = p.output("StatementRoleName");
     let deny = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Deny", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
     .to_string();
-    let put = ["iam", "put-role-policy", "--role-name", role, "--policy-name", "deny", "--policy-document", &deny];
-    p.aws(&put).await?;
-    p.complains(&["secret"], &["explicitDeny"]).await?;
-    p.aws(&["iam", "delete-role-policy", "--role-name", role, "--policy-name", "deny"]).await?;
+    for role in ["StatementRoleName", "AuditRoleName"].map(|role| p.output(role)) {
+        let policy = ["--role-name", role, "--policy-name", "deny"];
+        p.aws(&[&["iam", "put-role-policy"], &policy[..], &["--policy-document", &deny]].concat()).await?;
+        p.complains(&["secret"], &[&format!("{role}: explicitDeny")]).await?;
+        p.aws(&[&["iam", "delete-role-policy"], &policy[..]].concat()).await?;
+    }
     let secret = p.stack.secret_arn.as_str();
     p.aws(&["secretsmanager", "delete-secret", "--secret-id", secret]).await?;
     // Without it nobody knows the database user: what hangs on it is said too.
@@ -235,6 +278,8 @@ fn main() -> ExitCode {
         a_stack_that_does_not_exist,
         a_procedure_that_is_missing_or_must_not_be_called,
         an_audit_table_that_is_missing_or_must_not_be_marked,
+        an_audit_table_that_is_older_than_the_procedures,
+        the_grants_of_the_readme_suffice,
         a_database_user_that_does_not_exist,
         a_rule_that_is_disabled_or_has_no_target,
         a_workflow_that_does_not_exist_or_has_another_job,

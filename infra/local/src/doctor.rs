@@ -187,21 +187,35 @@ fn deployed(name: &str, described: &Answer) -> (Finding, Option<Deployed>) {
 #[derive(Debug)]
 pub struct Facts {
     functions: Vec<(&'static str, Answer)>,
-    rule: Answer,
-    targets: Answer,
+    /// What starts a load: events, and the clock where a schedule is configured.
+    rules: Vec<Rule>,
+    /// Of the stack's own topic.
     subscriptions: Answer,
+    /// Of the topic of the runs, where that is another one.
+    run_subscriptions: Option<Answer>,
     queue: Answer,
     execution: Answer,
     /// Nothing where there is no gate.
     workflow: Option<Answer>,
     /// The secret's user name; nothing where there is no secret.
     secret: Option<Answer>,
-    secret_allowed: Option<Answer>,
+    /// Whether the roles that submit statements may read it.
+    secret_allowed: Vec<(&'static str, Answer)>,
     procedures: Answer,
     table: Answer,
 }
 
+/// A rule, and what it starts.
+#[derive(Debug)]
+struct Rule {
+    check: &'static str,
+    rule: Answer,
+    targets: Answer,
+}
+
 const FUNCTIONS: [&str; 3] = ["ProcRunnerName", "StatusCheckerName", "OrdersAuditFnName"];
+/// The roles that submit statements.
+const ROLES: [&str; 2] = ["StatementRoleName", "AuditRoleName"];
 
 async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
     let mut functions = Vec::new();
@@ -209,7 +223,52 @@ async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         let name = json!({"FunctionName": stack.output(output)});
         functions.push((output, aws.call("lambda", "get_function_configuration", name).await));
     }
-    let resource = json!({"StackName": stack.name, "LogicalResourceId": "WorkflowFinished"});
+    let mut rules = vec![rule(aws, stack, "trigger", "WorkflowFinished").await];
+    if !stack.parameter("ScheduleExpression").is_empty() {
+        rules.push(rule(aws, stack, "schedule", "Scheduled").await);
+    }
+    let mut secret_allowed = Vec::new();
+    let secret = match stack.parameter("SecretArn") {
+        "" => None,
+        arn => {
+            let secret = aws.call("secretsmanager", "get_secret_value", json!({"SecretId": arn})).await;
+            // Only the name leaves this line.
+            let user = |text: &str| serde_json::from_str::<Value>(text).ok().map(|s| s["username"].clone());
+            for role in ROLES {
+                secret_allowed.push((role, may_read_secret(aws, stack, role).await));
+            }
+            Some(secret.map(|s| s["SecretString"].as_str().and_then(user).unwrap_or_default()))
+        }
+    };
+    let (caller, auditor) = users(stack, secret.as_ref());
+    let workflow = match stack.parameter("GlueWorkflowName") {
+        "" => None,
+        name => Some(jobs(aws, name).await),
+    };
+    let run_subscriptions = match stack.parameter("NotificationTopicArn") {
+        "" => None,
+        topic if topic == stack.output("TopicArn") => None,
+        topic => Some(aws.call("sns", "list_subscriptions_by_topic", json!({"TopicArn": topic})).await),
+    };
+    let topic = json!({"TopicArn": stack.output("TopicArn")});
+    let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
+    Facts {
+        functions,
+        rules,
+        subscriptions: aws.call("sns", "list_subscriptions_by_topic", topic).await,
+        run_subscriptions,
+        queue: aws.call("sqs", "get_queue_attributes", queue).await,
+        execution: last_execution(aws, stack.output("StateMachineArn")).await,
+        workflow,
+        secret,
+        secret_allowed,
+        procedures: query(aws, stack, &procedures_sql(stack, &caller)).await,
+        table: query(aws, stack, &table_sql(stack, &auditor)).await,
+    }
+}
+
+async fn rule(aws: &mut Calls, stack: &Deployed, check: &'static str, logical_id: &str) -> Rule {
+    let resource = json!({"StackName": stack.name, "LogicalResourceId": logical_id});
     let (rule, targets) = match aws.call("cloudformation", "describe_stack_resource", resource).await {
         Ok(resource) => {
             // Some engines give its ARN.
@@ -220,36 +279,7 @@ async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         }
         Err(error) => (Err(error), Ok(Value::Null)),
     };
-    let (secret, secret_allowed) = match stack.parameter("SecretArn") {
-        "" => (None, None),
-        arn => {
-            let secret = aws.call("secretsmanager", "get_secret_value", json!({"SecretId": arn})).await;
-            // Only the name leaves this line.
-            let user = |text: &str| serde_json::from_str::<Value>(text).ok().map(|s| s["username"].clone());
-            let secret = secret.map(|s| s["SecretString"].as_str().and_then(user).unwrap_or_default());
-            (Some(secret), Some(may_read_secret(aws, stack).await))
-        }
-    };
-    let (caller, auditor) = users(stack, secret.as_ref());
-    let workflow = match stack.parameter("GlueWorkflowName") {
-        "" => None,
-        name => Some(jobs(aws, name).await),
-    };
-    let topic = json!({"TopicArn": stack.output("TopicArn")});
-    let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
-    Facts {
-        functions,
-        rule,
-        targets,
-        subscriptions: aws.call("sns", "list_subscriptions_by_topic", topic).await,
-        queue: aws.call("sqs", "get_queue_attributes", queue).await,
-        execution: last_execution(aws, stack.output("StateMachineArn")).await,
-        workflow,
-        secret,
-        secret_allowed,
-        procedures: query(aws, stack, &procedures_sql(stack, &caller)).await,
-        table: query(aws, stack, &table_sql(stack, &auditor)).await,
-    }
+    Rule { check, rule, targets }
 }
 
 /// The jobs of a workflow: what its triggers start.
@@ -261,8 +291,8 @@ async fn jobs(aws: &mut Calls, workflow: &str) -> Answer {
     Ok(actions.filter_map(|action| action["JobName"].as_str()).collect())
 }
 
-async fn may_read_secret(aws: &mut Calls, stack: &Deployed) -> Answer {
-    let role = aws.call("iam", "get_role", json!({"RoleName": stack.output("StatementRoleName")})).await?;
+async fn may_read_secret(aws: &mut Calls, stack: &Deployed, role: &str) -> Answer {
+    let role = aws.call("iam", "get_role", json!({"RoleName": stack.output(role)})).await?;
     let simulate = json!({
         "PolicySourceArn": role["Role"]["Arn"], "ActionNames": ["secretsmanager:GetSecretValue"],
         "ResourceArns": [stack.parameter("SecretArn")],
@@ -307,7 +337,8 @@ fn users(stack: &Deployed, secret: Option<&Answer>) -> (String, String) {
     let named = named.or(Some(stack.parameter("DbUser")).filter(|user| !user.is_empty()));
     // A role's user in the database. [Amazon Redshift Management Guide]
     let of = |role| named.map_or_else(|| format!("IAMR:{}", stack.output(role)), str::to_owned);
-    (of("StatementRoleName"), of("AuditRoleName"))
+    let [caller, auditor] = ROLES.map(of);
+    (caller, auditor)
 }
 
 fn literal(text: &str) -> String {
@@ -325,11 +356,15 @@ fn procedures_sql(stack: &Deployed, user: &str) -> String {
     )
 }
 
+/// A column that an audit table from before the migration does not have.
+const NEWEST_COLUMN: &str = "changed_in";
+
 fn table_sql(stack: &Deployed, user: &str) -> String {
     format!(
         "SELECT has_schema_privilege({user}, n.nspname, 'usage'), has_table_privilege({user}, c.oid, 'select'), \
-         has_table_privilege({user}, c.oid, 'update') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname || '.' || c.relname = {}",
+         has_table_privilege({user}, c.oid, 'update'), a.attname IS NOT NULL \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = '{NEWEST_COLUMN}' WHERE n.nspname || '.' || c.relname = {}",
         literal(&stack.parameter("AuditTable").replace('"', "")),
         user = literal(user)
     )
@@ -348,14 +383,17 @@ pub fn grants(user: &str, procedures: &[&str], table: Option<&str>) -> String {
 
 /// What the facts say about the stack.
 pub fn diagnose(stack: &Deployed, facts: &Facts) -> Vec<Finding> {
-    let mut all = vec![functions(stack, facts), role(facts), trigger(stack, facts)];
+    let mut all = vec![functions(stack, facts), role(facts)];
+    all.extend(facts.rules.iter().map(|rule| trigger(stack, rule)));
     all.extend(facts.workflow.as_ref().map(|answer| workflow(stack, answer)));
-    all.extend(facts.secret.as_ref().map(|answer| secret(stack, answer, facts.secret_allowed.as_ref())));
+    all.extend(facts.secret.as_ref().map(|answer| secret(stack, answer, &facts.secret_allowed)));
     let (caller, auditor) = users(stack, facts.secret.as_ref());
     all.push(procedures(stack, &facts.procedures, &caller));
     all.push(table(stack, &facts.table, &auditor));
-    all.extend([subscriptions(stack, &facts.subscriptions), missed_events(stack, &facts.queue)]);
-    all.push(execution(&facts.execution));
+    all.push(subscriptions("topic", stack.output("TopicArn"), &facts.subscriptions));
+    let runs = facts.run_subscriptions.as_ref();
+    all.extend(runs.map(|answer| subscriptions("topic of runs", stack.parameter("NotificationTopicArn"), answer)));
+    all.extend([missed_events(stack, &facts.queue), execution(&facts.execution)]);
     all
 }
 
@@ -397,25 +435,26 @@ fn role(facts: &Facts) -> Finding {
     }
 }
 
-fn trigger(stack: &Deployed, facts: &Facts) -> Finding {
-    const CHECK: &str = "trigger";
-    let rule = match &facts.rule {
+fn trigger(stack: &Deployed, Rule { check, rule, targets }: &Rule) -> Finding {
+    let check = *check;
+    let rule = match rule {
         Ok(rule) => rule,
-        Err(error) => return wrong(CHECK, error.to_string(), "Without the rule no event starts a load: deploy again."),
+        Err(error) => return wrong(check, error.to_string(), "Without the rule nothing starts a load: deploy again."),
     };
     let name = rule["Name"].as_str().unwrap_or_default();
     if rule["State"] != "ENABLED" {
-        return wrong(CHECK, format!("{name} is {}", rule["State"]), format!("aws events enable-rule --name {name}"));
+        return wrong(check, format!("{name} is {}", rule["State"]), format!("aws events enable-rule --name {name}"));
     }
-    let targets = facts.targets.as_ref().ok().and_then(|t| t["Targets"].as_array());
+    let targets = targets.as_ref().ok().and_then(|t| t["Targets"].as_array());
     let machine = stack.output("StateMachineArn");
     if !targets.into_iter().flatten().any(|target| target["Arn"] == *machine) {
-        return wrong(CHECK, format!("{name} does not start the state machine"), "Deploy again: its target is gone.");
+        return wrong(check, format!("{name} does not start the state machine"), "Deploy again: its target is gone.");
     }
-    match (stack.parameter("GlueJobName"), stack.parameter("ScheduleExpression")) {
-        ("", "") => well(CHECK, format!("{name} waits for our own event \"Glue Workflow Completed\"")),
-        ("", schedule) => well(CHECK, format!("{name} is enabled; besides, {schedule}")),
-        (job, _) => well(CHECK, format!("{name} waits for job {job}")),
+    match (rule["ScheduleExpression"].as_str().filter(|schedule| !schedule.is_empty()), stack.parameter("GlueJobName"))
+    {
+        (Some(schedule), _) => well(check, format!("{name} starts a load at {schedule}")),
+        (None, "") => well(check, format!("{name} waits for our own event \"Glue Workflow Completed\"")),
+        (None, job) => well(check, format!("{name} waits for job {job}")),
     }
 }
 
@@ -440,7 +479,7 @@ fn workflow(stack: &Deployed, answer: &Answer) -> Finding {
     }
 }
 
-fn secret(stack: &Deployed, answer: &Answer, allowed: Option<&Answer>) -> Finding {
+fn secret(stack: &Deployed, answer: &Answer, allowed: &[(&str, Answer)]) -> Finding {
     const CHECK: &str = "secret";
     let arn = stack.parameter("SecretArn");
     match answer {
@@ -450,16 +489,21 @@ fn secret(stack: &Deployed, answer: &Answer, allowed: Option<&Answer>) -> Findin
         }
         Ok(_) => {}
     }
-    let decision = allowed.map(|a| a.as_ref().map(|a| a["EvaluationResults"][0]["EvalDecision"].clone()));
-    match decision {
-        Some(Ok(decision)) if decision == "allowed" => well(CHECK, "is there, and the functions' role may read it"),
-        Some(Ok(decision)) => wrong(
-            CHECK,
-            format!("{}: {decision}", stack.output("StatementRoleName")),
-            "Deploy again with this SecretArn.",
-        ),
-        _ => doubtful(CHECK, "is there; whether the role may read it cannot be simulated with these credentials", ""),
+    let mut verdict = well(CHECK, "is there, and both roles that submit statements may read it");
+    for (role, answer) in allowed {
+        match answer.as_ref().ok().and_then(|a| a["EvaluationResults"][0]["EvalDecision"].as_str()) {
+            Some("allowed") => {}
+            Some(decision) => {
+                let text = format!("{}: {decision}", stack.output(role));
+                return wrong(CHECK, text, "Deploy again with this SecretArn.");
+            }
+            None => {
+                let text = "is there; whether the roles may read it cannot be simulated with these credentials";
+                verdict = doubtful(CHECK, text, "");
+            }
+        }
     }
+    verdict
 }
 
 fn rows(answer: &Value) -> Vec<&Vec<Value>> {
@@ -520,27 +564,38 @@ fn table(stack: &Deployed, answer: &Answer, user: &str) -> Finding {
     };
     match rows(answer).first() {
         None => wrong(CHECK, format!("{name} is not in the warehouse"), "Run infra/sql/tables.sql and procedures.sql."),
-        Some(row) if row.iter().all(granted) => well(CHECK, format!("{user} may read and mark {name}")),
-        Some(_) => wrong(CHECK, format!("{user} may not read and mark {name}"), grants(user, &[], Some(name))),
+        Some(row) if !row[..3].iter().all(granted) => {
+            wrong(CHECK, format!("{user} may not read and mark {name}"), grants(user, &[], Some(name)))
+        }
+        Some(row) if !granted(&row[3]) => wrong(
+            CHECK,
+            format!("{name} has no column {NEWEST_COLUMN}: it is older than infra/sql"),
+            match name {
+                "dev.orders_audit" => "As its owner: CALL dev.migrate_orders_audit_sp();",
+                _ => "Give it the columns that dev.orders_audit has in infra/sql/tables.sql.",
+            },
+        ),
+        Some(_) => well(CHECK, format!("{user} may read and mark {name}")),
     }
 }
 
-fn subscriptions(stack: &Deployed, answer: &Answer) -> Finding {
-    const CHECK: &str = "topic";
-    let topic = stack.output("TopicArn");
+fn subscriptions(check: &'static str, topic: &str, answer: &Answer) -> Finding {
     let subscribe =
         format!("aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint you@example.com");
     let list = match answer {
         Ok(list) => list["Subscriptions"].as_array().cloned().unwrap_or_default(),
-        Err(error) => return wrong(CHECK, error.to_string(), "Deploy again: without its topic nobody is told."),
+        Err(error) => {
+            return wrong(check, error.to_string(), "Without this topic nobody is told: deploy again with one.");
+        }
     };
+    // In place of the ARN it says PendingConfirmation. [SNS API reference, "Subscription"]
     let confirmed = list.iter().filter(|s| s["SubscriptionArn"].as_str().is_some_and(|arn| arn.starts_with("arn:")));
     match (confirmed.count(), list.len()) {
-        (0, 0) => wrong(CHECK, "nobody is subscribed", subscribe),
+        (0, 0) => wrong(check, "nobody is subscribed", subscribe),
         (0, n) => {
-            wrong(CHECK, format!("none of {n} subscriptions is confirmed"), "Open the link in the confirmation mail.")
+            wrong(check, format!("none of {n} subscriptions is confirmed"), "Open the link in the confirmation mail.")
         }
-        (n, _) => well(CHECK, format!("{n} confirmed {}", if n == 1 { "subscription" } else { "subscriptions" })),
+        (n, _) => well(check, format!("{n} confirmed {}", if n == 1 { "subscription" } else { "subscriptions" })),
     }
 }
 
@@ -556,7 +611,13 @@ fn missed_events(stack: &Deployed, answer: &Answer) -> Finding {
         n => {
             let mend = format!(
                 "Look: aws sqs receive-message --queue-url {queue} --message-attribute-names All\n\
-                 Mend what its ERROR_MESSAGE says, replay the event, and delete the message."
+                 With ERROR_MESSAGE: an event that did not reach its target. Mend what it says, and put the event again \
+                 under our own source.\n\
+                 Without: what {checker} failed on; responsePayload in the body says why, requestPayload is the event.\n\
+                 Nobody may put an event of aws.states. Hand it to the function: aws lambda invoke --function-name \
+                 {checker} --invocation-type Event --cli-binary-format raw-in-base64-out --payload '<event>' /dev/null\n\
+                 Then delete the message.",
+                checker = stack.output("StatusCheckerName")
             );
             wrong(CHECK, format!("{n} did not reach their target"), mend)
         }
@@ -578,5 +639,105 @@ fn execution(answer: &Answer) -> Finding {
             let arn = execution["executionArn"].as_str().unwrap_or_default();
             wrong(CHECK, text, format!("Mend the cause, then: make rerun EXECUTION={arn}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stack with IAM credentials: no secret, no user.
+    fn iam() -> Deployed {
+        let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Deployed {
+            name: "s".into(),
+            parameters: pairs(&[
+                ("WorkgroupName", "w"),
+                ("LoadProcedure", "dev.load_sp"),
+                ("AuditProcedure", "dev.audit_sp"),
+                ("AuditTable", "dev.orders_audit"),
+            ]),
+            outputs: pairs(&[("StatementRoleName", "s-StatementRole-1"), ("AuditRoleName", "s-AuditRole-1")]),
+        }
+    }
+
+    fn records(rows: &[&[Value]]) -> Answer {
+        Ok(json!({"Records": rows}))
+    }
+
+    #[test]
+    fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
+        let stack = iam();
+        let (caller, auditor) = users(&stack, None);
+        assert_eq!((&*caller, &*auditor), ("IAMR:s-StatementRole-1", "IAMR:s-AuditRole-1"));
+        assert!(procedures_sql(&stack, &caller).contains("has_function_privilege('IAMR:s-StatementRole-1', p.oid"));
+        assert!(table_sql(&stack, &auditor).contains("has_table_privilege('IAMR:s-AuditRole-1', c.oid, 'update')"));
+
+        let (yes, no) = (json!({"booleanValue": true}), json!({"booleanValue": false}));
+        let name = |text: &str| json!({"stringValue": text});
+        let answer = records(&[
+            &[name("dev.load_sp"), yes.clone(), yes.clone()],
+            &[name("dev.audit_sp"), yes.clone(), no.clone()],
+        ]);
+        let finding = procedures(&stack, &answer, &caller);
+        assert_eq!(finding.verdict, Verdict::Wrong);
+        assert_eq!(
+            finding.mend,
+            "GRANT USAGE ON SCHEMA dev TO \"IAMR:s-StatementRole-1\";\n\
+             GRANT EXECUTE ON PROCEDURE dev.audit_sp() TO \"IAMR:s-StatementRole-1\";\n"
+        );
+        let finding = table(&stack, &records(&[&[yes.clone(), yes.clone(), no, yes]]), &auditor);
+        assert_eq!(
+            finding.mend,
+            "GRANT USAGE ON SCHEMA dev TO \"IAMR:s-AuditRole-1\";\n\
+             GRANT SELECT, UPDATE ON dev.orders_audit TO \"IAMR:s-AuditRole-1\";\n"
+        );
+
+        let unknown = Err(StackError::new("ERROR: user \"IAMR:s-AuditRole-1\" does not exist"));
+        let finding = table(&stack, &unknown, &auditor);
+        assert!(finding.mend.contains("exists after its role's first call"), "{finding}");
+        assert!(finding.mend.contains("GRANT SELECT, UPDATE ON dev.orders_audit"), "{finding}");
+    }
+
+    #[test]
+    fn an_audit_table_from_before_is_migrated() {
+        let (yes, no) = (json!({"booleanValue": true}), json!({"booleanValue": false}));
+        let old = records(&[&[yes.clone(), yes.clone(), yes, no]]);
+        let mut stack = iam();
+        let finding = table(&stack, &old, "loader");
+        assert!(finding.mend.contains("CALL dev.migrate_orders_audit_sp();"), "{finding}");
+        stack.parameters.insert("AuditTable".into(), "dev.other".into());
+        let finding = table(&stack, &old, "loader");
+        assert!(finding.verdict == Verdict::Wrong && finding.mend.contains("tables.sql"), "{finding}");
+    }
+
+    /// The local AWS gives a subscription its ARN before it is confirmed.
+    #[test]
+    fn a_subscription_counts_once_it_is_confirmed() {
+        let list = |arns: &[&str]| {
+            let list: Vec<_> = arns.iter().map(|arn| json!({"SubscriptionArn": arn})).collect();
+            subscriptions("topic", "arn:aws:sns:eu-west-1:1:t", &Ok(json!({"Subscriptions": list})))
+        };
+        let finding = list(&[]);
+        assert!(finding.verdict == Verdict::Wrong && finding.mend.contains("--topic-arn arn:aws:sns:eu-west-1:1:t"));
+        let finding = list(&["PendingConfirmation", "PendingConfirmation"]);
+        assert_eq!(finding.text, "none of 2 subscriptions is confirmed");
+        assert_eq!(finding.verdict, Verdict::Wrong);
+        let finding = list(&["PendingConfirmation", "arn:aws:sns:eu-west-1:1:t:5b2d"]);
+        assert_eq!((finding.verdict, &*finding.text), (Verdict::Well, "1 confirmed subscription"));
+    }
+
+    #[test]
+    fn the_secret_has_to_be_readable_by_both_roles() {
+        let stack = iam();
+        let said = |decision: &str| Ok(json!({"EvaluationResults": [{"EvalDecision": decision}]}));
+        let [statement, audit] = ROLES;
+        let finding = |first: Answer, second: Answer| {
+            secret(&stack, &Ok(json!("loader")), &[(statement, first), (audit, second)])
+        };
+        assert_eq!(finding(said("allowed"), said("allowed")).verdict, Verdict::Well);
+        let refused = finding(said("allowed"), said("implicitDeny"));
+        assert_eq!((refused.verdict, &*refused.text), (Verdict::Wrong, "s-AuditRole-1: implicitDeny"));
+        assert_eq!(finding(said("allowed"), Err(StackError::new("refused"))).verdict, Verdict::Doubtful);
     }
 }
