@@ -4,16 +4,18 @@
 //! Glue and EMR answer from MiniStack's mocked service integrations, since it has no workflow runs and no
 //! EMR steps; all else is real.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use redshift_local::aws_cli::Cli;
 use redshift_local::stack::deploy::{Outputs, deploy};
 use redshift_local::stack::execution::{Ended, follow};
-use redshift_local::stack::notifications::{Inbox, settle};
+use redshift_local::stack::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, REGION, Stack, WORKGROUP, project, tools};
 use serde_json::{Value, json};
+use shared::attempt::execution_prefix;
+use shared::metrics::NAMESPACE;
 use tests::moto::post_json;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::io::AsyncWriteExt;
@@ -22,6 +24,10 @@ use tokio::process::Command;
 const LIMIT: Duration = Duration::from_secs(60);
 const ACCOUNT: &str = "000000000000";
 const RUN_ID: &str = "wr_0123456789abcdef";
+const FUNCTION_LOGS: [&str; 3] = ["ProcRunnerLogs", "StatusCheckerLogs", "OrdersAuditFnLogs"];
+
+/// A metric by its name and dimensions.
+type Metric = (String, BTreeMap<String, String>);
 
 /// One example, deployed as a stack of its own name.
 struct Variant {
@@ -34,8 +40,8 @@ struct Variant {
 
 impl Variant {
     async fn deploy(stack: &Stack, name: &str) -> Any<Self> {
-        let text = std::fs::read_to_string(project("infra/parameters").join(format!("{name}.txt")))?;
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        let file = std::fs::read_to_string(project("infra/parameters").join(format!("{name}.txt")))?;
+        let lines = file.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
         let mut parameters = HashMap::new();
         for line in lines {
             let (key, value) = line.split_once('=').ok_or_else(|| failed(format!("{name}: {line}")))?;
@@ -53,7 +59,6 @@ impl Variant {
         let outputs = deploy(&stack.aws_url(), stack.dir.path(), name, &values).await?;
         let resources = ["cloudformation", "describe-stack-resources", "--stack-name", name];
         let resources = Cli::local(&stack.aws_url()).call(&resources).await?;
-        let text = |resource: &Value, key: &str| resource[key].as_str().unwrap_or_default().to_owned();
         let resources = resources["StackResources"].as_array().into_iter().flatten();
         let resources = resources.map(|r| (text(r, "LogicalResourceId"), text(r, "PhysicalResourceId"))).collect();
         Ok(Self { name: name.to_owned(), parameters, outputs, resources })
@@ -99,7 +104,7 @@ impl Variant {
         let entered = |state: &str| ended.states.iter().any(|s| s == state);
         assert_eq!((entered("GetWorkflow"), entered("RunStep")), (gate, step), "{}: {:?}", self.name, ended.states);
         settle().await;
-        let received = inbox.take(4).await?;
+        let received = self.told(&inbox, 4).await?;
         assert_eq!(received.len(), 4, "{}: {received:?}", self.name);
         assert!(received.iter().all(|m| m.message.contains(RUN_ID) == gate), "{}: {received:?}", self.name);
         // The statement was submitted with these credentials and no others.
@@ -122,27 +127,89 @@ impl Variant {
             assert_eq!(closed.error.as_deref(), Some("WorkflowNotSucceeded"), "{}: {:?}", self.name, closed.cause);
             assert!(closed.statements.is_empty() && closed.cause.is_some_and(|c| c.contains("FailedActions")));
             settle().await;
-            assert_eq!(inbox.take(1).await?[0].subject, "Redshift load failed");
+            assert_eq!(self.told(&inbox, 1).await?[0].subject, "Redshift load failed");
         }
         Ok(())
     }
 
-    /// The metrics that a function has printed, by name.
-    async fn metrics(&self, stack: &Stack, logs: &str) -> Any<HashMap<String, Value>> {
+    /// What was sent by executions of this variant: those of others, whose topics the queue is on too, may end
+    /// at any time.
+    async fn told(&self, inbox: &Inbox, expected: usize) -> Any<Vec<Received>> {
+        let own = format!(":{}-loader:", self.name);
+        let mut received = inbox.take(expected).await?;
+        received.retain(|m| m.message.contains(&own) || m.payload.to_string().contains(&own));
+        Ok(received)
+    }
+
+    /// The lines that a function has printed, in their order: JSON, all of them.
+    async fn lines(&self, stack: &Stack, logs: &str) -> Any<Vec<Value>> {
         let group = &self.resources[logs];
         let events =
             Cli::local(&stack.aws_url()).call(&["logs", "filter-log-events", "--log-group-name", group]).await?;
         let messages = events["events"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str());
-        let lines = messages.filter_map(|message| serde_json::from_str::<Value>(message).ok());
-        let mut metrics = HashMap::new();
-        for line in lines.filter(|line| line["_aws"]["CloudWatchMetrics"].is_array()) {
-            assert_eq!(line["Stack"], *self.name);
-            for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().into_iter().flatten() {
-                let name = metric["Name"].as_str().unwrap_or_default();
-                metrics.insert(name.to_owned(), line[name].clone());
+        // What Lambda adds.
+        let printed = messages.filter(|m| !["START ", "END ", "REPORT "].iter().any(|added| m.starts_with(added)));
+        printed.map(|m| serde_json::from_str(m).map_err(|e| failed(format!("{logs}: {e}: {m}")))).collect()
+    }
+
+    /// The metrics that a function has printed, with their latest values.
+    async fn metrics(&self, stack: &Stack, logs: &str) -> Any<BTreeMap<Metric, Value>> {
+        let mut metrics = BTreeMap::new();
+        for line in self.lines(stack, logs).await? {
+            for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
+                assert_eq!((&directive["Namespace"], &line["Stack"]), (&json!(NAMESPACE), &json!(self.name)));
+                let dimensions = directive["Dimensions"][0].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let dimensions: BTreeMap<_, _> = dimensions.map(|d| (d.to_owned(), text(&line, d))).collect();
+                for metric in directive["Metrics"].as_array().into_iter().flatten() {
+                    let name = text(metric, "Name");
+                    let value = line[&name].clone();
+                    metrics.insert((name, dimensions.clone()), value);
+                }
             }
         }
         Ok(metrics)
+    }
+
+    /// A metric of the whole stack.
+    fn metric(&self, name: &str) -> Metric {
+        (name.to_owned(), BTreeMap::from([("Stack".to_owned(), self.name.clone())]))
+    }
+
+    /// A metric of one procedure.
+    fn metric_of(&self, name: &str, procedure: &str) -> Metric {
+        let (name, mut dimensions) = self.metric(name);
+        dimensions.insert("Procedure".to_owned(), procedure.to_owned());
+        (name, dimensions)
+    }
+
+    /// The ARNs of its alarms, and what they watch.
+    async fn alarms(&self, stack: &Stack) -> Any<(BTreeSet<String>, Vec<Metric>)> {
+        let alarms = Cli::local(&stack.aws_url()).call(&["cloudwatch", "describe-alarms"]).await?;
+        let all = alarms["MetricAlarms"].as_array().into_iter().flatten();
+        let own: Vec<_> = all.filter(|a| self.resources.values().any(|id| a["AlarmName"] == **id)).collect();
+        let dimensions = |alarm: &Value| {
+            let list = alarm["Dimensions"].as_array().into_iter().flatten();
+            list.map(|d| (text(d, "Name"), text(d, "Value"))).collect()
+        };
+        let ours = own.iter().filter(|alarm| alarm["Namespace"] == NAMESPACE);
+        let watched = ours.map(|alarm| (text(alarm, "MetricName"), dimensions(alarm))).collect();
+        Ok((own.iter().map(|alarm| text(alarm, "AlarmArn")).collect(), watched))
+    }
+
+    /// The ARNs of the alarms that its dashboard shows, and the metrics of ours.
+    async fn dashboard(&self, stack: &Stack) -> Any<(BTreeSet<String>, Vec<Metric>)> {
+        let get = ["cloudwatch", "get-dashboard", "--dashboard-name", &self.resources["Dashboard"]];
+        let body = Cli::local(&stack.aws_url()).call(&get).await?;
+        let body: Value = serde_json::from_str(body["DashboardBody"].as_str().unwrap_or_default())?;
+        let (mut alarms, mut metrics) = (BTreeSet::new(), Vec::new());
+        for widget in body["widgets"].as_array().into_iter().flatten() {
+            let shown = widget["properties"]["alarms"].as_array().into_iter().flatten();
+            alarms.extend(shown.filter_map(Value::as_str).map(str::to_owned));
+            let rows = in_full(&widget["properties"]["metrics"]).into_iter().filter(|row| row[0] == NAMESPACE);
+            let pairs = |row: &[String]| row.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            metrics.extend(rows.map(|row| (row[1].clone(), pairs(&row[2..]))));
+        }
+        Ok((alarms, metrics))
     }
 
     /// Its roles allow what they use, and nothing else.
@@ -265,7 +332,20 @@ impl Variant {
             must_not(role, &["lambda:InvokeFunction"], &arn("lambda", &format!("function:{another}")));
             must_not(role, &["states:StartExecution"], &arn("states", &format!("stateMachine:{another}")));
             must_not(role, &["redshift:GetClusterCredentials"], &arn("redshift", &format!("dbuser:{another}/admin")));
-            must_not(role, &["kms:Decrypt"], &arn("kms", &format!("key/{another}")));
+            must_not(role, &["kms:Decrypt", "kms:GenerateDataKey"], &arn("kms", &format!("key/{another}")));
+            must_not(role, &["sqs:SendMessage"], &arn("sqs", another));
+            must_not(role, &write, &arn("logs", &format!("log-group:{another}:log-stream:x")));
+            must_not(role, &["events:PutRule", "events:PutTargets"], &arn("events", &format!("rule/{another}")));
+            must_not(
+                role,
+                &["redshift-serverless:GetCredentials"],
+                &arn("redshift-serverless", &format!("workgroup/{another}")),
+            );
+            // Another database of the same cluster, and one of another.
+            for database in [in_cluster("dbname", another), arn("redshift", &format!("dbname:{another}/dev"))] {
+                let actions = ["redshift:GetClusterCredentialsWithIAM", "redshift:GetClusterCredentials"];
+                must_not(role, &actions, &database);
+            }
             must_not(
                 role,
                 &["glue:GetWorkflow", "glue:StartWorkflowRun"],
@@ -275,6 +355,9 @@ impl Variant {
             must_not(role, &["iam:PassRole", "sts:AssumeRole", "s3:GetObject", "logs:CreateLogGroup"], "*");
         }
         must_not("StatementRole", &["sns:Publish"], topic);
+        must_not("StatementRole", &write, &logs("OrdersAuditFnLogs"));
+        must_not("AuditRole", &write, &logs("ProcRunnerLogs"));
+        must_not("AuditRole", &["sqs:SendMessage"], &arn("sqs", queue));
         must_not("StatementRole", &["redshift-data:GetStatementResult", "redshift-data:BatchExecuteStatement"], "*");
         must_not("AuditRole", &["redshift-data:ListStatements"], "*");
         must_not("AuditRole", &["sns:Subscribe", "sns:DeleteTopic"], topic);
@@ -284,6 +367,31 @@ impl Variant {
         }
         all
     }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// The rows of a widget's metrics in full: `.` repeats what stands above, `...` all up to what follows it.
+/// [CloudWatch API reference, "Dashboard body structure and syntax"]
+fn in_full(metrics: &Value) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = Vec::new();
+    for row in metrics.as_array().into_iter().flatten() {
+        let above = all.last().cloned().unwrap_or_default();
+        // Behind the texts there may be options.
+        let texts: Vec<_> = row.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut full = Vec::new();
+        for part in &texts {
+            match *part {
+                "..." => full.extend_from_slice(&above[..above.len() + 1 - texts.len()]),
+                "." => full.push(above[full.len()].clone()),
+                other => full.push(other.to_owned()),
+            }
+        }
+        all.push(full);
+    }
+    all
 }
 
 /// Whether a role may do something.
@@ -398,12 +506,19 @@ async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, name).await?;
     variant.runs(stack).await?;
     let runner = variant.metrics(stack, "ProcRunnerLogs").await?;
-    assert!(runner["LoadSeconds"].is_f64() && runner["Attempts"] == 1.0, "{runner:?}");
+    let load = |name| variant.metric_of(name, "dev.enriched_orders_sp");
+    assert!(runner[&load("LoadSeconds")].is_f64() && runner[&load("Attempts")] == 1.0, "{runner:?}");
     let audit = variant.metrics(stack, "OrdersAuditFnLogs").await?;
     for (name, value) in [("UnresolvedRuns", 4.0), ("AuditMismatches", 4.0), ("Notifications", 4.0)] {
-        assert_eq!(audit[name], value, "{audit:?}");
+        assert_eq!(audit[&variant.metric(name)], value, "{audit:?}");
     }
-    assert!(audit["UnresolvedHours"].as_f64().is_some_and(|hours| (0.0..1.0).contains(&hours)), "{audit:?}");
+    let hours = async || -> Any<f64> {
+        let audit = variant.metrics(stack, "OrdersAuditFnLogs").await?;
+        audit[&variant.metric("UnresolvedHours")].as_f64().ok_or_else(|| failed("no hours"))
+    };
+    assert!((0.0..1.0).contains(&hours().await?), "they have just been seen");
+    let a_day_ago = "UPDATE dev.orders_audit SET first_seen_at = first_seen_at - INTERVAL '30 hours' WHERE run_id = 42";
+    stack.warehouse.run(a_day_ago).await?;
     let marked =
         async || stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await;
     assert_eq!(marked().await?, 4);
@@ -411,10 +526,164 @@ async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outcome {
     deploy(&stack.aws_url(), stack.dir.path(), name, &change).await?;
     let ended = variant.execute(stack, json!({})).await?;
     assert_eq!(ended.output, json!({"UnresolvedRuns": 4, "Notified": 0}), "nobody is told again");
+    assert!((30.0..31.0).contains(&hours().await?), "the oldest counts, to the hour and not in seconds");
     let cli = Cli::local(&stack.aws_url());
     cli.call(&["cloudformation", "delete-stack", "--stack-name", name]).await?;
     cli.call(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", name]).await?;
     assert_eq!(marked().await?, 4);
+    Ok(())
+}
+
+/// Every alarm and every graph is of a metric that is printed, with the dimensions that it is printed with; and
+/// the dashboard shows every alarm that there is.
+async fn alarms_and_dashboard_are_of_what_is_printed(stack: &Stack) -> Outcome {
+    let name = "cluster-user";
+    let variant = Variant::deploy(stack, name).await?;
+    stack.warehouse.reset().await?;
+    assert_eq!(variant.execute(stack, json!({})).await?.status.as_str(), "SUCCEEDED");
+    let mut printed = variant.metrics(stack, "ProcRunnerLogs").await?;
+    printed.extend(variant.metrics(stack, "OrdersAuditFnLogs").await?);
+    let ((alarms, watched), (in_widget, drawn)) = (variant.alarms(stack).await?, variant.dashboard(stack).await?);
+    assert!(watched.len() == 2 && drawn.len() == 8, "{watched:?} {drawn:?}");
+    for metric in watched.iter().chain(&drawn) {
+        assert!(printed.contains_key(metric), "nothing prints {metric:?}, but {printed:?}");
+    }
+    assert_eq!(drawn.iter().collect::<BTreeSet<_>>(), printed.keys().collect(), "something printed is not drawn");
+    assert_eq!((alarms.len(), &alarms), (5, &in_widget));
+
+    deploy(&stack.aws_url(), stack.dir.path(), name, &["NoLoadAlarmHours=0".to_owned()]).await?;
+    let ((alarms, watched), (in_widget, _)) = (variant.alarms(stack).await?, variant.dashboard(stack).await?);
+    assert_eq!(watched, [variant.metric("UnresolvedHours")]);
+    assert_eq!((alarms.len(), &alarms), (4, &in_widget));
+    Ok(())
+}
+
+/// The ends that a state machine does not see are swept; those that it has not told of are told.
+async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let cli = Cli::local(&stack.aws_url());
+    let pattern = async |rule: &str| -> Any<String> {
+        let name = variant.resources[rule].rsplit('/').next().unwrap_or_default();
+        Ok(text(&cli.call(&["events", "describe-rule", "--name", name]).await?, "EventPattern"))
+    };
+    let (died, stopped) = (pattern("ExecutionDied").await?, pattern("ExecutionStopped").await?);
+    let own = variant.outputs.get("StateMachineArn");
+    let another = own.replace("-loader", "-another");
+    for (machine, status, error, swept, told) in [
+        (own, "ABORTED", None, true, true),
+        (own, "TIMED_OUT", None, true, true),
+        (own, "FAILED", Some("States.Runtime"), true, true),
+        (own, "FAILED", Some("States.DataLimitExceeded"), true, true),
+        (own, "FAILED", Some("SerializationConflict"), true, false),
+        (own, "RUNNING", None, false, false),
+        (own, "SUCCEEDED", None, false, false),
+        (&another, "TIMED_OUT", None, false, false),
+        (&another, "FAILED", Some("States.Runtime"), false, false),
+    ] {
+        let execution = format!("{}:e", machine.replace(":stateMachine:", ":execution:"));
+        let event = json!({
+            "version": "0", "id": "315c1398-40ff-a850-213b-158f73e60175", "source": "aws.states", "account": ACCOUNT,
+            "time": "2026-01-01T01:00:00Z", "region": REGION, "resources": [execution],
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {"executionArn": execution, "stateMachineArn": machine, "name": "e", "status": status,
+                       "startDate": 1, "stopDate": 2, "input": "{}", "output": null, "error": error, "cause": null},
+        })
+        .to_string();
+        for (pattern, reached) in [(&died, swept), (&stopped, told)] {
+            let test = ["events", "test-event-pattern", "--event-pattern", pattern, "--event", &event];
+            assert_eq!(cli.call(&test).await?["Result"], reached, "{status} {error:?} of {machine}: {pattern}");
+        }
+    }
+    Ok(())
+}
+
+/// Whoever pays sees for what.
+async fn what_is_deployed_is_tagged(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let cli = Cli::local(&stack.aws_url());
+    let described = cli.call(&["cloudformation", "describe-stacks", "--stack-name", &variant.name]).await?;
+    let tag = json!([{"Key": "Application", "Value": "redshift-loader"}]);
+    assert_eq!(described["Stacks"][0]["Tags"], tag);
+    let queue = ["sqs", "list-queue-tags", "--queue-url", variant.outputs.get("MissedEventsUrl")];
+    assert_eq!(cli.call(&queue).await?["Tags"]["Application"], "redshift-loader");
+    let topic = ["sns", "list-tags-for-resource", "--resource-arn", variant.outputs.get("TopicArn")];
+    assert!(cli.call(&topic).await?["Tags"].as_array().into_iter().flatten().any(|t| *t == tag[0]));
+    Ok(())
+}
+
+/// Each line that we print has the ids of what it belongs to, also that of a failure; and none has an argument.
+async fn every_line_says_what_it_belongs_to(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "serverless-secret").await?;
+    stack.warehouse.reset().await?;
+    for (name, body) in [("takes_sp", "NULL"), ("fails_sp", "RAISE EXCEPTION 'not %', secret")] {
+        let sql = format!("CREATE PROCEDURE dev.{name}(secret VARCHAR) AS $$ BEGIN {body}; END; $$ LANGUAGE plpgsql");
+        stack.warehouse.run(&sql).await?;
+    }
+    let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    let call = async |procedure: &str, cast: &str| -> Any<Ended> {
+        let argument = json!({"Name": "secret", "Value": "hunter2", "Type": cast});
+        let input = json!({"Procedures": [{"Procedure": procedure, "Arguments": [argument]}]}).to_string();
+        let start = sfn.start_execution().state_machine_arn(variant.outputs.get("StateMachineArn")).input(input);
+        Ok(follow(&sfn, &start.send().await?.execution_arn, LIMIT, |_| ()).await?)
+    };
+    let lambda = aws_sdk_lambda::Client::new(&stack.aws);
+    let check = async |payload: Value| -> Any<Option<String>> {
+        let invoke = lambda.invoke().function_name(variant.outputs.get("StatusCheckerName"));
+        let payload = aws_sdk_lambda::primitives::Blob::new(payload.to_string());
+        Ok(invoke.payload(payload).send().await?.function_error)
+    };
+
+    let gated = variant.execute(stack, json!({})).await?;
+    assert_eq!(gated.status.as_str(), "SUCCEEDED", "{:?}", gated.cause);
+    assert_eq!(call("dev.takes_sp", "VARCHAR").await?.error, None);
+    let ended = call("dev.fails_sp", "VARCHAR").await?;
+    assert!(ended.cause.is_some_and(|cause| cause.contains("hunter2")), "whoever asked gets the engine's text");
+    assert_eq!(call("dev.takes_sp", "NO_SUCH_TYPE").await?.error.as_deref(), Some("InvalidInput"));
+    stack.warehouse.run("ALTER TABLE dev.orders_audit RENAME TO elsewhere").await?;
+    assert_eq!(call("dev.takes_sp", "VARCHAR").await?.error.as_deref(), Some("AuditQueryFailed"));
+    let seen = gated.statements[0].clone();
+    assert_eq!(check(seen.clone()).await?, None);
+    let mut unknown = seen.clone();
+    unknown["Id"] = json!("00000000-0000-4000-8000-000000000000");
+    assert!(check(unknown).await?.is_some());
+    let left_running = aws_sdk_redshiftdata::Client::new(&stack.redshift).execute_statement();
+    let left_running = left_running.workgroup_name(WORKGROUP).database(stack.warehouse.database());
+    let left_running = left_running.secret_arn(&stack.secret_arn).sql("SELECT pg_sleep(60), 'hunter2'");
+    left_running.statement_name(format!("{}9/1", execution_prefix(&gated.arn))).send().await?;
+    assert_eq!(check(json!({"CancelExecution": gated.arn, "Context": seen["Context"]})).await?, None);
+    settle().await;
+
+    let (mut failures, mut again, mut with_run) = (Vec::new(), 0, BTreeSet::new());
+    for logs in FUNCTION_LOGS {
+        for line in variant.lines(stack, logs).await? {
+            assert!(!line.to_string().contains("hunter2"), "{logs}: {line}");
+            if line["span"]["name"] == "Lambda runtime invoke" {
+                // The runtime's own word on what we have said.
+                assert_eq!(line["level"], "ERROR", "{logs}: {line}");
+                again += 1;
+                continue;
+            }
+            let id = |field: &str| {
+                [&line[field], &line["fields"][field], &line["span"][field]].into_iter().find_map(Value::as_str)
+            };
+            let failure = line["fields"]["error"].as_str();
+            failures.extend(failure.map(str::to_owned));
+            assert!(id("execution").is_some(), "{logs}: {line}");
+            // A call that was refused never became one.
+            assert!(id("statement_id").is_some() || failure == Some("InvalidInput"), "{logs}: {line}");
+            if id("execution") == Some(&gated.arn) {
+                let run = (id("workflow_name"), id("workflow_run_id"));
+                assert_eq!(run, (Some("new-orders-workflow-nrt"), Some(RUN_ID)), "{logs}: {line}");
+                with_run.insert((logs, line["_aws"].is_object(), line["span"]["name"].clone().to_string()));
+            }
+        }
+    }
+    failures.sort();
+    assert_eq!(failures, ["AuditQueryFailed", "InvalidInput", "StatementNotFound"]);
+    assert_eq!(again, failures.len(), "each is logged once by us");
+    let spans: BTreeSet<_> = with_run.iter().map(|(.., span)| span.as_str()).collect();
+    assert_eq!(spans, BTreeSet::from(["\"check\"", "\"notify\"", "\"submit\"", "\"sweep\"", "null"]));
+    assert_eq!(with_run.iter().filter(|(_, metrics, _)| *metrics).count(), 3, "metrics of each function");
     Ok(())
 }
 
@@ -428,6 +697,10 @@ fn main() -> ExitCode {
         by_the_clock_with_an_emr_step,
         after_a_workflow_with_an_emr_step,
         events_of_the_workflow_start_executions,
+        every_line_says_what_it_belongs_to,
+        alarms_and_dashboard_are_of_what_is_printed,
+        each_end_of_an_execution_reaches_its_rules,
+        what_is_deployed_is_tagged,
         a_change_to_the_stack_keeps_the_audit,
     ];
     let start = async || {
