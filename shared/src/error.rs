@@ -105,7 +105,13 @@ impl Error {
 
     /// The same error; its text begins with what it is about, where it does not say so anyway.
     #[must_use]
-    pub fn about(mut self, what: &str) -> Self {
+    pub fn about(self, what: &str) -> Self {
+        self.map_text(|text| if text.contains(what) { text.to_owned() } else { format!("{what}: {text}") })
+    }
+
+    /// The same failure, with more to say.
+    #[must_use]
+    pub fn map_text(mut self, say: impl FnOnce(&str) -> String) -> Self {
         let (Self::InvalidInput(text)
         | Self::InvalidConfiguration(text)
         | Self::Throttled(text)
@@ -118,9 +124,7 @@ impl Error {
         | Self::AuditQueryFailed(text)
         | Self::TopicNotFound(text)
         | Self::NotificationsIncomplete(text)) = &mut self;
-        if !text.contains(what) {
-            *text = format!("{what}: {text}");
-        }
+        *text = say(text);
         self
     }
 

@@ -1,6 +1,6 @@
 //! A query and its rows, page by page: memory is bounded by one page.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::types::Field;
@@ -15,8 +15,9 @@ use crate::target::Target;
 /// What the engine's text is cut to in an error of [`run`].
 const MAX_ENGINE_CHARS: usize = 2_000;
 
-/// Tries of a query that fails in a way that a new try can cure.
-const TRIES: u32 = 3;
+/// The pauses between the tries of a query that fails in a way that a new try can cure: what it conflicts
+/// with has to end first.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// SQL of ours on the audit table: harmless to repeat, so it needs no token.
 #[derive(Debug, Clone, Copy)]
@@ -30,29 +31,29 @@ pub struct Query<'a> {
 }
 
 /// Runs a query and waits for its end, at most until `deadline`; past it the query is cancelled. A
-/// conflict with another transaction, or a lost session, is tried again.
+/// conflict with another transaction, or a lost session, is tried three times in all.
 ///
 /// # Errors
-/// `AuditQueryFailed` with the engine's text where it fails, is aborted or takes too long; else as for
-/// every call.
+/// With the engine's text: `ServiceUnavailable` where the last try too failed in a way that passes by itself,
+/// `AuditQueryFailed` where it failed in another; `NotificationsIncomplete` where it takes too long; else as
+/// for every call.
 pub async fn run(client: &Client, target: &Target, query: Query<'_>, deadline: SystemTime) -> Result<StatementId> {
-    let mut tries = 1;
+    let mut pauses = PAUSES.into_iter();
     loop {
         let (id, status) = once(client, target, query, deadline).await?;
         if status == Status::Finished {
             return Ok(id);
         }
         let text = statement::describe(client, &id, None).await?.error.unwrap_or_else(|| "no reason given".to_owned());
-        if tries < TRIES && FailureKind::classify(status, &text).is_retryable() {
-            warn!(statement_id = %id, "trying again: {text}");
-            tries += 1;
-            continue;
+        let failed = format!("{} (statement {id}) is {status}: {}", query.name, cut(&text, MAX_ENGINE_CHARS));
+        if !FailureKind::classify(status, &text).is_retryable() {
+            return Err(Error::AuditQueryFailed(failed));
         }
-        return Err(Error::AuditQueryFailed(format!(
-            "{} (statement {id}) is {status}: {}",
-            query.name,
-            cut(&text, MAX_ENGINE_CHARS)
-        )));
+        let Some(pause) = pauses.next().filter(|pause| SystemTime::now() + *pause < deadline) else {
+            return Err(Error::ServiceUnavailable(failed));
+        };
+        warn!(statement_id = %id, "trying again: {text}");
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -151,8 +152,14 @@ impl From<Vec<Field>> for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::TargetFields;
+    use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
+    use aws_sdk_redshiftdata::operation::execute_statement::ExecuteStatementOutput;
     use aws_sdk_redshiftdata::operation::get_statement_result::GetStatementResultOutput;
+    use aws_sdk_redshiftdata::types::{StatementStatusString, StatusString};
     use aws_smithy_mocks::{RuleMode, mock, mock_client};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test]
     async fn every_page_is_read_once() {
@@ -180,6 +187,51 @@ mod tests {
         }
         assert_eq!(seen, [1, 2]);
         assert_eq!((first.num_calls(), last.num_calls()), (1, 1));
+    }
+
+    /// A warehouse where the first `failures` statements fail with `text`; what a query becomes, how many
+    /// statements it took, and how long.
+    async fn query(failures: usize, text: &'static str) -> (Result<StatementId>, usize, Duration) {
+        const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
+        let submitted = Arc::new(AtomicUsize::new(0));
+        let count = submitted.clone();
+        let execute = mock!(Client::execute_statement).then_output(move || {
+            let ended = if count.fetch_add(1, Ordering::Relaxed) < failures {
+                StatementStatusString::Failed
+            } else {
+                StatementStatusString::Finished
+            };
+            ExecuteStatementOutput::builder().id(ID).status(ended).build()
+        });
+        let describe = mock!(Client::describe_statement).then_output(move || {
+            let output = DescribeStatementOutput::builder().id(ID).status(StatusString::Failed);
+            output.error(text).build().expect("complete")
+        });
+        let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&execute, &describe]);
+        let own = |text: &str| Some(text.to_owned());
+        let fields = TargetFields { workgroup_name: own("w"), database: own("d"), ..TargetFields::default() };
+        let target = fields.try_into().expect("valid");
+        let query = Query { sql: "UPDATE t SET a = 1", parameters: &[], name: "mark" };
+        let begin = tokio::time::Instant::now();
+        let deadline = SystemTime::now() + Duration::from_secs(60);
+        let outcome = run(&client, &target, query, deadline).await;
+        (outcome, submitted.load(Ordering::Relaxed), begin.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conflict_is_tried_again_after_a_pause_and_is_repeatable_in_the_end() {
+        const CONFLICT: &str = "ERROR: 1023 Detail: Serializable isolation violation on table - 1";
+        for (failures, text, outcome, statements, seconds) in [
+            (0, CONFLICT, "", 1, 0),
+            (1, CONFLICT, "", 2, 1),
+            (2, CONFLICT, "", 3, 4),
+            (3, CONFLICT, "ServiceUnavailable", 3, 4),
+            (1, "ERROR: permission denied for relation t", "AuditQueryFailed", 1, 0),
+        ] {
+            let (ended, submitted, passed) = query(failures, text).await;
+            let ended = ended.map_or_else(|e| e.name(), |_| "");
+            assert_eq!((ended, submitted, passed.as_secs()), (outcome, statements, seconds), "{failures} x {text}");
+        }
     }
 
     #[test]
