@@ -56,14 +56,16 @@ BEGIN
         order_id BIGINT,
         kind VARCHAR(32),
         differing_columns VARCHAR(256),
+        values_md5 VARCHAR(32),
         order_ts TIMESTAMP
     );
 
-    INSERT INTO audit_orders_sp_mismatches (mismatch_key, run_id, order_id, kind, differing_columns, order_ts)
+    INSERT INTO audit_orders_sp_mismatches
+        (mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts)
     SELECT
         kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':' || COALESCE(CAST(order_id AS VARCHAR), '')
             AS mismatch_key,
-        run_id, order_id, kind, differing_columns, order_ts
+        run_id, order_id, kind, differing_columns, values_md5, order_ts
     FROM (
         SELECT
             COALESCE(s.run_id, f.run_id) AS run_id,
@@ -89,30 +91,55 @@ BEGIN
                 || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL)
                     THEN '' ELSE 'order_ts ' END
             ) END AS differing_columns,
+            -- What both sides say: another value in the same column is a change too.
+            MD5(
+                COALESCE(CAST(s.customer_id AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(s.seller_id AS VARCHAR), CHR(1))
+                || '|' || COALESCE(s.product_code, CHR(1))
+                || '|' || COALESCE(s.product_name, CHR(1))
+                || '|' || COALESCE(CAST(s.product_price AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(s.product_qty AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(s.order_ts AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(f.customer_id AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(f.seller_id AS VARCHAR), CHR(1))
+                || '|' || COALESCE(f.product_code, CHR(1))
+                || '|' || COALESCE(f.product_name, CHR(1))
+                || '|' || COALESCE(CAST(f.product_price AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(f.product_qty AS VARCHAR), CHR(1))
+                || '|' || COALESCE(CAST(f.order_ts AS VARCHAR), CHR(1))
+            ) AS values_md5,
             COALESCE(s.order_ts, f.order_ts) AS order_ts,
             s.present AS in_staging,
             f.present AS in_redshift
         FROM (
             SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
                 product_price, product_qty, order_ts,
-                ROW_NUMBER() OVER (PARTITION BY run_id, order_id ORDER BY order_ts DESC, product_code) AS occurrence
+                ROW_NUMBER() OVER (
+                    PARTITION BY run_id, order_id
+                    ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
+                ) AS occurrence
             FROM s3_staging_schema.new_orders_staging_area
         ) s
         FULL JOIN (
             SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
                 product_price, product_qty, order_ts,
-                ROW_NUMBER() OVER (PARTITION BY run_id, order_id ORDER BY order_ts DESC, product_code) AS occurrence
+                ROW_NUMBER() OVER (
+                    PARTITION BY run_id, order_id
+                    ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
+                ) AS occurrence
             FROM dev.orders_final
         ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
-        -- Of a key that either side has more than once only the first is compared.
+        -- Of a key that either side has more than once only the first is compared, always the same one: else
+        -- every audit would find that it looks different.
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
     WHERE in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '';
 
-    INSERT INTO audit_orders_sp_mismatches (mismatch_key, run_id, order_id, kind, differing_columns, order_ts)
+    INSERT INTO audit_orders_sp_mismatches
+        (mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts)
     SELECT
         'DUPLICATE_IN_REDSHIFT:' || CAST(run_id AS VARCHAR) || ':' || CAST(order_id AS VARCHAR),
-        run_id, order_id, 'DUPLICATE_IN_REDSHIFT', '', MAX(order_ts)
+        run_id, order_id, 'DUPLICATE_IN_REDSHIFT', '', MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts)
     FROM dev.orders_final
     GROUP BY run_id, order_id
     HAVING COUNT(*) > 1;
@@ -121,40 +148,47 @@ BEGIN
     UPDATE dev.orders_audit
     SET mismatch_key = m.mismatch_key, kind = m.kind
     FROM audit_orders_sp_mismatches m
-    WHERE orders_audit.kind = 'UNKNOWN' AND orders_audit.status <> 'RESOLVED'
+    WHERE orders_audit.kind = 'UNKNOWN' AND COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
         AND m.run_id = orders_audit.run_id AND m.order_id = orders_audit.order_id;
 
     -- Gone: resolved.
     UPDATE dev.orders_audit
     SET status = 'RESOLVED', resolved_at = GETDATE()
-    WHERE status <> 'RESOLVED' AND NOT EXISTS (
+    WHERE COALESCE(status, 'NEW') <> 'RESOLVED' AND NOT EXISTS (
         SELECT 1 FROM audit_orders_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
     );
 
-    -- Known: seen again; NEW again where it was resolved or looks different now.
+    -- Known: seen again; NEW again where it was resolved or looks different now. One that returns begins a new
+    -- life: it has not waited since its first.
     UPDATE dev.orders_audit
     SET status = CASE
-            WHEN orders_audit.status <> 'RESOLVED'
+            WHEN COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
                 AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
-            THEN orders_audit.status ELSE 'NEW' END,
+                AND COALESCE(orders_audit.values_md5, m.values_md5) = m.values_md5
+            THEN COALESCE(orders_audit.status, 'NEW') ELSE 'NEW' END,
         changed_in = CASE
-            WHEN orders_audit.status <> 'RESOLVED'
+            WHEN COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
                 AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
+                AND COALESCE(orders_audit.values_md5, m.values_md5) = m.values_md5
             THEN orders_audit.changed_in ELSE this_audit END,
+        first_seen_at = CASE
+            WHEN COALESCE(orders_audit.status, 'NEW') = 'RESOLVED'
+            THEN GETDATE() ELSE orders_audit.first_seen_at END,
         resolved_at = NULL,
         closed_by = NULL,
         last_seen_at = GETDATE(),
         differing_columns = m.differing_columns,
+        values_md5 = m.values_md5,
         order_ts = m.order_ts
     FROM audit_orders_sp_mismatches m
     WHERE m.mismatch_key = orders_audit.mismatch_key;
 
     INSERT INTO dev.orders_audit (
-        mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status,
+        mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts, status,
         first_seen_at, last_seen_at, changed_in
     )
     SELECT
-        m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.order_ts, 'NEW',
+        m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.values_md5, m.order_ts, 'NEW',
         GETDATE(), GETDATE(), this_audit
     FROM audit_orders_sp_mismatches m
     WHERE NOT EXISTS (SELECT 1 FROM dev.orders_audit a WHERE a.mismatch_key = m.mismatch_key);
@@ -163,8 +197,8 @@ BEGIN
 END;
 $$ LANGUAGE plpgsql;
 
--- Brings an audit table that is older than this file up to date: adds the columns that it lacks, and fills
--- them from what its rows say. Harmless to repeat. Needs run_id, order_id and status to be there.
+-- Brings an audit table that is older than this file up to date: adds the columns that it lacks, fills them
+-- from what its rows say, and keeps one row a mismatch open. Harmless to repeat. Needs run_id, order_id and status to be there.
 CREATE OR REPLACE PROCEDURE dev.migrate_orders_audit_sp() AS $$
 DECLARE
     wanted RECORD;
@@ -176,6 +210,7 @@ BEGIN
         SELECT 'mismatch_key' AS name, 'VARCHAR(96)' AS type
         UNION ALL SELECT 'kind', 'VARCHAR(32)'
         UNION ALL SELECT 'differing_columns', 'VARCHAR(256)'
+        UNION ALL SELECT 'values_md5', 'VARCHAR(32)'
         UNION ALL SELECT 'order_ts', 'TIMESTAMP'
         UNION ALL SELECT 'first_seen_at', 'TIMESTAMP'
         UNION ALL SELECT 'last_seen_at', 'TIMESTAMP'
@@ -194,12 +229,39 @@ BEGIN
     END LOOP;
 
     EXECUTE 'UPDATE dev.orders_audit SET
+        status = COALESCE(status, ''NEW''),
         kind = COALESCE(kind, ''UNKNOWN''),
         mismatch_key = COALESCE(mismatch_key, COALESCE(kind, ''UNKNOWN'') || '':''
             || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), '''')),
         first_seen_at = COALESCE(first_seen_at, GETDATE()),
         last_seen_at = COALESCE(last_seen_at, GETDATE()),
         changed_in = COALESCE(changed_in, 0)
-        WHERE mismatch_key IS NULL OR kind IS NULL OR first_seen_at IS NULL OR last_seen_at IS NULL OR changed_in IS NULL';
+        WHERE status IS NULL OR mismatch_key IS NULL OR kind IS NULL OR first_seen_at IS NULL
+            OR last_seen_at IS NULL OR changed_in IS NULL';
+
+    -- Rows that stand for the same mismatch would be seen, and re-opened, together. They become history, under
+    -- a key that no audit finds; where one of them was open, one goes on in their place: rows that are alike in
+    -- all columns cannot be told apart.
+    DROP TABLE IF EXISTS migrate_orders_audit_sp_several;
+    EXECUTE 'CREATE TEMP TABLE migrate_orders_audit_sp_several AS
+        SELECT mismatch_key, MIN(run_id) AS run_id, MIN(order_id) AS order_id, MIN(kind) AS kind,
+            MIN(differing_columns) AS differing_columns, MIN(order_ts) AS order_ts,
+            MIN(CASE WHEN status <> ''RESOLVED'' THEN status END) AS status,
+            MIN(CASE WHEN status <> ''RESOLVED'' THEN first_seen_at END) AS first_seen_at,
+            MAX(last_seen_at) AS last_seen_at, MAX(changed_in) AS changed_in, MAX(notified_at) AS notified_at,
+            MAX(notified_by) AS notified_by, MAX(silenced_until) AS silenced_until
+        FROM dev.orders_audit WHERE mismatch_key NOT LIKE ''OLD:%''
+        GROUP BY mismatch_key HAVING COUNT(*) > 1';
+    EXECUTE 'UPDATE dev.orders_audit SET
+        status = ''RESOLVED'', resolved_at = COALESCE(resolved_at, GETDATE()), mismatch_key = ''OLD:'' || mismatch_key
+        WHERE mismatch_key IN (SELECT mismatch_key FROM migrate_orders_audit_sp_several)';
+    EXECUTE 'INSERT INTO dev.orders_audit (
+            mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
+            changed_in, notified_at, notified_by, silenced_until
+        )
+        SELECT mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
+            changed_in, notified_at, notified_by, silenced_until
+        FROM migrate_orders_audit_sp_several WHERE status IS NOT NULL';
+    DROP TABLE migrate_orders_audit_sp_several;
 END;
 $$ LANGUAGE plpgsql;

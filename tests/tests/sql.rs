@@ -149,9 +149,14 @@ async fn a_mended_mismatch_is_resolved_and_a_returning_one_is_new(database: &Dat
     assert_eq!(audit(&warehouse).await?[2], "(44,1007,DIFFERENT,product_price,RESOLVED)");
     assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE resolved_at IS NOT NULL").await?, 1);
     assert_eq!(warehouse.unresolved_runs().await?, [42, 43, 45]);
+    warehouse.run("UPDATE dev.orders_audit SET first_seen_at = '2026-01-01'").await?;
     warehouse.run("UPDATE dev.orders_final SET product_price = 1.00 WHERE order_id = 1007").await?;
     warehouse.run(AUDIT).await?;
     assert_eq!(audit(&warehouse).await?, FOUND, "re-opened, and no second row");
+    let waits = "SELECT COUNT(*) FROM dev.orders_audit WHERE first_seen_at > '2026-01-01' AND order_id = 1007";
+    assert_eq!(warehouse.number(waits).await?, 1, "what returns has not waited since it was first seen");
+    let waits = "SELECT COUNT(*) FROM dev.orders_audit WHERE first_seen_at > '2026-01-01'";
+    assert_eq!(warehouse.number(waits).await?, 1, "what has stayed has");
     assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE resolved_at IS NOT NULL").await?, 0);
     Ok(())
 }
@@ -168,6 +173,122 @@ async fn a_mismatch_that_looks_different_is_new_again(database: &Database) -> Ou
     warehouse.run(AUDIT).await?;
     assert_eq!(warehouse.number(again).await?, 1);
     assert_eq!(audit(&warehouse).await?[2], "(44,1007,DIFFERENT,\"product_price product_qty\",NEW)");
+    Ok(())
+}
+
+/// Each is a change that whoever was told has not heard of.
+async fn another_value_in_the_same_column_is_new_again(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run("INSERT INTO dev.orders_final SELECT * FROM dev.orders_final WHERE order_id = 1001").await?;
+    warehouse.run(AUDIT).await?;
+    for change in [
+        "UPDATE dev.orders_final SET product_price = 88.00 WHERE order_id = 1007",
+        "UPDATE s3_staging_schema.new_orders_staging_area SET product_price = 87.00 WHERE order_id = 1007",
+        "UPDATE s3_staging_schema.new_orders_staging_area SET product_price = NULL WHERE order_id = 1007",
+        "INSERT INTO dev.orders_final SELECT * FROM dev.orders_final WHERE order_id = 1001 LIMIT 1",
+    ] {
+        warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED'").await?;
+        warehouse.run(AUDIT).await?;
+        let again = "SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NEW'";
+        assert_eq!(warehouse.number(again).await?, 0, "before {change}");
+        warehouse.run(change).await?;
+        warehouse.run(AUDIT).await?;
+        assert_eq!(warehouse.number(again).await?, 1, "{change}");
+    }
+    Ok(())
+}
+
+async fn what_is_there_twice_does_not_look_different_in_each_audit(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    for table in ["s3_staging_schema.new_orders_staging_area", "dev.orders_final"] {
+        // Alike in all but the last column that the first is chosen by.
+        warehouse
+            .run(&format!(
+                "INSERT INTO {table} SELECT * FROM {table} WHERE order_id = 1007;
+                 INSERT INTO {table} SELECT * FROM {table} WHERE order_id = 1007 LIMIT 1;
+                 UPDATE {table} SET seller_id = n FROM
+                 (SELECT ctid AS place, ROW_NUMBER() OVER () - 1 AS n FROM {table} WHERE order_id = 1007) numbered
+                 WHERE ctid = place"
+            ))
+            .await?;
+    }
+    warehouse.run(AUDIT).await?;
+    warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED'").await?;
+    for seller in 0..3 {
+        // A row that is written anew lies, and comes, behind the others.
+        for table in ["s3_staging_schema.new_orders_staging_area", "dev.orders_final"] {
+            let again = "SET seller_id = seller_id WHERE order_id = 1007";
+            warehouse.run(&format!("UPDATE {table} {again} AND seller_id = {seller}")).await?;
+        }
+        warehouse.run(AUDIT).await?;
+        let again = "SELECT COUNT(*) FROM dev.orders_audit WHERE status <> 'NOTIFIED'";
+        assert_eq!(warehouse.number(again).await?, 0, "{seller}");
+    }
+    Ok(())
+}
+
+async fn a_status_that_is_null_is_unresolved(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run(AUDIT).await?;
+    warehouse.run("UPDATE dev.orders_audit SET status = NULL").await?;
+    warehouse.run("UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007").await?;
+    warehouse.run(AUDIT).await?;
+    let mut expected = FOUND.map(str::to_owned);
+    expected[2] = "(44,1007,DIFFERENT,product_price,RESOLVED)".to_owned();
+    assert_eq!(audit(&warehouse).await?, expected);
+    Ok(())
+}
+
+/// Old rows of the same order stand for one mismatch: one of them stays open.
+async fn of_older_rows_of_one_order_one_stays_open(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    for (original, row) in [
+        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16)", ""),
+        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16), kind VARCHAR(32)", ", 'MISSING_IN_REDSHIFT'"),
+    ] {
+        warehouse.reset().await?;
+        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
+        // Alike in all columns; open beside resolved; resolved alone; a single one without a status.
+        for old in [
+            "42, 1004, 'NEW'",
+            "42, 1004, 'NEW'",
+            "42, 1004, 'RESOLVED'",
+            "7, 7, 'RESOLVED'",
+            "7, 7, 'RESOLVED'",
+            "7, 8, NULL",
+        ] {
+            warehouse.run(&format!("INSERT INTO dev.orders_audit VALUES ({old}{row})")).await?;
+        }
+        let states = "order_id, status, LEFT(mismatch_key, 4) = 'OLD:'";
+        for _ in 0..2 {
+            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
+            assert_eq!(
+                dump(&warehouse, states, "dev.orders_audit").await?,
+                [
+                    "(1004,NEW,f)",
+                    "(1004,RESOLVED,t)",
+                    "(1004,RESOLVED,t)",
+                    "(1004,RESOLVED,t)",
+                    "(7,RESOLVED,t)",
+                    "(7,RESOLVED,t)",
+                    "(8,NEW,f)",
+                ],
+                "{original}"
+            );
+        }
+        warehouse.run(LOAD).await?;
+        for _ in 0..2 {
+            warehouse.run(AUDIT).await?;
+            let open = "(SELECT * FROM dev.orders_audit WHERE status <> 'RESOLVED') o";
+            assert_eq!(
+                dump(&warehouse, "order_id, status", open).await?,
+                ["(1004,NEW)", "(1006,NEW)", "(1007,NEW)", "(1010,NEW)"]
+            );
+        }
+    }
     Ok(())
 }
 
@@ -267,6 +388,10 @@ fn main() -> ExitCode {
         auditing_twice_is_auditing_once,
         a_mended_mismatch_is_resolved_and_a_returning_one_is_new,
         a_mismatch_that_looks_different_is_new_again,
+        another_value_in_the_same_column_is_new_again,
+        what_is_there_twice_does_not_look_different_in_each_audit,
+        a_status_that_is_null_is_unresolved,
+        of_older_rows_of_one_order_one_stays_open,
         an_older_audit_table_is_brought_up_to_date,
         rows_without_keys_and_duplicates_are_mismatches,
         a_failing_load_leaves_nothing_half_done,
