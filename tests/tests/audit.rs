@@ -216,6 +216,150 @@ async fn two_overlapping_executions_lose_nothing(a: &Audit) -> Outcome {
     Ok(())
 }
 
+/// A retry of the first execution, after a second one has notified about the same runs.
+async fn a_retry_after_another_execution_sends_nothing_twice(a: &Audit) -> Outcome {
+    a.fresh(20).await?;
+    // As an older version of the function has left them.
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_by = 'e-0'").await?;
+    for execution in ["e-1", "e-2", "e-10"] {
+        assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 20, 0)), "{execution}");
+    }
+    for execution in ["e-1", "e-2", "e-10"] {
+        assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 0, 0)), "{execution} again");
+    }
+    let remembered = "SELECT COUNT(*) FROM dev.orders_audit WHERE notified_by = 'e-10|e-2|e-1|e-0'";
+    assert_eq!(a.warehouse.number(remembered).await?, 20);
+    // What changes is told by a retry too; its execution is remembered once, and as many as find room.
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW' WHERE run_id = 1").await?;
+    assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(20, 1, 0)));
+    assert_eq!(a.warehouse.number(remembered).await?, 20);
+    let long: Vec<_> = (0..3).map(|n| format!("{n}{}", "x".repeat(249))).collect();
+    for execution in &long {
+        assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 20, 0)));
+    }
+    assert_eq!(a.notify(&long[1], &[]).await?, Ok(counts(20, 0, 0)));
+    Ok(())
+}
+
+/// Whatever an audit adds to it meanwhile.
+async fn a_silenced_run_stays_silent_when_it_gets_a_new_row(a: &Audit) -> Outcome {
+    for limit in [&[][..], &[("MAX_NOTIFICATIONS", "1")]] {
+        a.fresh(3).await?;
+        a.warehouse
+            .run(
+                "UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 1;
+                 INSERT INTO dev.orders_audit (run_id, order_id, kind, status, changed_in) VALUES
+                 (1, 2, 'DIFFERENT', 'NEW', 2), (1, 3, 'MISSING_IN_REDSHIFT', 'NEW', 2), (2, 2, 'DIFFERENT', 'NEW', 2)",
+            )
+            .await?;
+        let told = if limit.is_empty() { 2 } else { 1 };
+        assert_eq!(a.notify("e-1", limit).await?, Ok(counts(3, told, 0)));
+        assert!(!a.sink.runs().contains_key("1"));
+        assert_eq!(a.marked().await?, 3, "a silenced run is not marked as told of: {limit:?}");
+        a.warehouse.run("UPDATE dev.orders_audit SET silenced_until = NULL").await?;
+        assert_eq!(a.notify("e-1", limit).await?, Ok(counts(3, 1, 0)), "it has not been told of");
+    }
+    Ok(())
+}
+
+/// Only the time of the mark tells it from a run that was resolved before anybody was told.
+async fn a_run_that_is_resolved_before_its_mark_is_said_to_be_clean(a: &Audit) -> Outcome {
+    a.fresh(3).await?;
+    let resolved = [("NOTIFY_RESOLVED", "true"), ("REMIND_AFTER_HOURS", "24")];
+    a.sink.reset(Some(0));
+    let function = a.function(&resolved).await?;
+    let answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
+    a.sink.held().await;
+    a.warehouse
+        .run("UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = 2")
+        .await?;
+    a.sink.release();
+    assert_eq!(tokio::time::timeout(TIME, answer).await??, Ok(counts(3, 3, 1)));
+    function.kill().await;
+    let kept = "SELECT COUNT(*) FROM dev.orders_audit WHERE run_id = 2 AND status = 'RESOLVED' AND closed_by = 'e-1'";
+    assert_eq!(a.warehouse.number(kept).await?, 1);
+    assert_eq!(a.notify("e-2", &resolved).await?, Ok(counts(2, 0, 0)));
+    Ok(())
+}
+
+/// Who switches it on does not want to hear of last year; who breaks all and mends all, not of each.
+async fn what_became_clean_long_ago_is_no_news_and_many_are_one_digest(a: &Audit) -> Outcome {
+    a.fresh(RUNS).await?;
+    a.warehouse
+        .run(
+            "UPDATE dev.orders_audit SET status = 'RESOLVED', notified_at = GETDATE() - INTERVAL '9 days', \
+             resolved_at = GETDATE() - CASE WHEN run_id <= 100 THEN INTERVAL '1 days' ELSE INTERVAL '8 days' END; \
+             INSERT INTO dev.orders_audit (kind, status, notified_at) VALUES ('DIFFERENT', 'RESOLVED', GETDATE())",
+        )
+        .await?;
+    let settings = [("NOTIFY_RESOLVED", "true"), ("MAX_NOTIFICATIONS", "100")];
+    assert_eq!(a.notify("e-1", &settings).await?, Ok(counts(0, 0, 1)));
+    assert_eq!(a.sink.runs(), [("DIGEST".to_owned(), 1)].into());
+    let closed = "SELECT COUNT(*) FROM dev.orders_audit WHERE closed_by = 'e-1'";
+    assert_eq!(a.warehouse.number(closed).await?, 101);
+    assert_eq!(a.notify("e-2", &settings).await?, Ok(counts(0, 0, 0)));
+    Ok(())
+}
+
+/// One message, or the messages about clean runs, and their one mark: killed before it is committed, the same
+/// is sent again and no single messages; killed after, nothing.
+async fn killed_between_a_digest_or_clean_runs_and_their_mark_nothing_is_lost(a: &Audit) -> Outcome {
+    let limit = ("MAX_NOTIFICATIONS", "50");
+    let resolved = ("NOTIFY_RESOLVED", "true");
+    for (settings, clean, messages) in
+        [(vec![limit], false, 1), (vec![limit, resolved], true, 1), (vec![resolved], true, RUNS)]
+    {
+        for committed in [false, true] {
+            a.fresh(RUNS).await?;
+            if clean {
+                a.warehouse
+                    .run("UPDATE dev.orders_audit SET status = 'RESOLVED', notified_at = GETDATE(), resolved_at = GETDATE()")
+                    .await?;
+            }
+            let first = messages.min(500);
+            a.sink.reset(Some(first.div_ceil(10) - 1));
+            let function = a.function(&settings).await?;
+            let _answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
+            a.sink.held().await;
+            if committed {
+                a.fault(FaultKind::SlowStart(0.5), Some("notify/mark"), None, 1);
+            } else {
+                a.fault(FaultKind::InternalError, None, Some("ExecuteStatement"), 100);
+            }
+            a.sink.release();
+            for _ in 0..500 {
+                let faults: u32 = a.api.service.faults().left().iter().map(|fault| fault.times).sum();
+                if faults != if committed { 1 } else { 100 } {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            function.kill().await;
+            a.api.service.faults().set(vec![]);
+            let mark = if clean { "closed_by = 'e-1'" } else { "status = 'NOTIFIED'" };
+            let marked = format!("SELECT COUNT(*) FROM dev.orders_audit WHERE {mark}");
+            let at_once = if messages == 1 { RUNS } else { first };
+            let expected = i64::try_from(if committed { at_once } else { 0 })?;
+            for _ in 0..300 {
+                if a.warehouse.number(&marked).await? == expected {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert_eq!(a.warehouse.number(&marked).await?, expected, "{settings:?}");
+            let before = a.sink.runs();
+            assert_eq!(before.values().sum::<usize>(), first, "{settings:?}");
+            let again = if committed { messages - first } else { messages };
+            let unresolved = if clean { 0 } else { RUNS };
+            let answer = if clean { counts(unresolved, 0, again) } else { counts(unresolved, again, 0) };
+            assert_eq!(a.notify("e-1", &settings).await?, Ok(answer), "{settings:?}, committed: {committed}");
+            assert_eq!(a.sink.runs().len(), messages, "every message was sent, and no other");
+            assert_eq!(a.warehouse.number(&marked).await?, i64::try_from(RUNS)?, "{settings:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Where the function is when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step {
@@ -323,11 +467,16 @@ fn main() -> ExitCode {
         a_retry_of_the_same_execution_sends_nothing_twice,
         a_reminder_comes_when_it_is_due_or_something_has_changed,
         a_silenced_run_is_counted_and_not_sent,
+        a_silenced_run_stays_silent_when_it_gets_a_new_row,
         a_clean_run_is_said_once_and_only_if_it_was_told,
         above_the_limit_a_digest_goes_out_once,
         another_audit_table_is_configuration,
         what_an_overlapping_audit_adds_is_not_lost,
         two_overlapping_executions_lose_nothing,
+        a_retry_after_another_execution_sends_nothing_twice,
+        a_run_that_is_resolved_before_its_mark_is_said_to_be_clean,
+        what_became_clean_long_ago_is_no_news_and_many_are_one_digest,
+        killed_between_a_digest_or_clean_runs_and_their_mark_nothing_is_lost,
         killed_at_any_step_nothing_is_lost,
         out_of_time_it_reports_and_the_retry_goes_on,
         many_runs_take_few_calls_and_little_memory,

@@ -19,7 +19,7 @@ use tracing::{field, info, info_span};
 
 use message::{Composer, Digest, Notification};
 use publish::Publisher;
-use runs::{AuditTable, Mark, Run, Runs};
+use runs::{AuditTable, Mark, Run, Runs, When};
 
 /// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
 /// sent is marked, and reported.
@@ -34,7 +34,7 @@ const MAX_LIST_CHARS: usize = 4_000;
 ///
 /// # Errors
 /// `AuditQueryFailed`, `TopicNotFound`, `NotificationsIncomplete` (naming the runs that were not sent),
-/// and those of every call.
+/// and those of every call. Once something was to be sent, the text says how far it came.
 pub async fn handle(
     warehouse: &aws_sdk_redshiftdata::Client,
     topic: &aws_sdk_sns::Client,
@@ -48,8 +48,10 @@ pub async fn handle(
     let prefix = format!("{}notify/", execution_prefix(execution));
     // A query that is cancelled then still leaves time to say so.
     let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
-    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, deadline: last };
-    let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, execution, deadline };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let when = When { remind_after_hours: config.remind_after_hours, now };
+    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
+    let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
     let workflow = &WorkflowRun::of(&payload);
     let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow };
     let job = Job { table, publisher, composer, report: Report::default() };
@@ -78,19 +80,23 @@ struct Report {
     unresolved: usize,
     mismatches: i64,
     waiting_seconds: i64,
-    due: usize,
+    /// Messages of all kinds that were to be sent.
+    wanted: usize,
     notified: usize,
     resolved: usize,
     failed: Vec<(String, String)>,
+    /// What every other message would meet too.
+    stopped: Option<Error>,
 }
 
 impl Job<'_> {
     async fn run(mut self) -> Result<Value> {
-        let config = self.table.config;
-        let sql = runs::unresolved_sql(&config.audit, config.remind_after_hours);
-        self.mismatches(&sql).await?;
-        if config.notify_resolved && self.report.failed.is_empty() {
-            self.resolved(&runs::resolved_sql(&config.audit)).await?;
+        if let Err(error) = self.tell(Mark::Notified).await {
+            return Err(self.report.with_counts(error));
+        }
+        if self.table.config.notify_resolved && self.report.stopped.is_none() {
+            let told = self.tell(Mark::Closed).await;
+            self.report.stop_after(told);
         }
         info!(unresolved_runs = self.report.unresolved, notified = self.report.notified, "notified");
         let origin = Origin {
@@ -102,90 +108,108 @@ impl Job<'_> {
         self.report.into_answer()
     }
 
-    async fn mismatches(&mut self, sql: &str) -> Result<()> {
+    /// Asks for runs and tells of those that are due, one by one or, above the limit, in one digest.
+    async fn tell(&mut self, what: Mark) -> Result<()> {
         let limit = self.table.config.max_notifications;
-        let id = self.table.query(sql, "runs").await?;
-        self.report.statement_id = Some(id.to_string());
+        let id = self.table.ask(what).await?;
+        self.report.statement_id.get_or_insert_with(|| id.to_string());
         let mut runs = Runs::of(self.table.client, &id);
         let mut due: Vec<Run> = Vec::new();
         let mut digest = Digest::default();
         while let Some(run) = runs.next().await? {
-            self.report.unresolved += 1;
-            self.report.mismatches += run.rows();
-            self.report.waiting_seconds = self.report.waiting_seconds.max(run.waiting_seconds);
-            if !run.due {
+            if what == Mark::Notified {
+                self.report.count(&run);
+            }
+            if !run.due || run.silenced {
                 continue;
             }
-            self.report.due += 1;
+            // With a limit nothing is sent before it is known whether there are too many.
             if limit > 0 {
                 digest.add(&run);
+                if digest.runs > limit {
+                    due = Vec::new();
+                    continue;
+                }
             }
-            // With a limit nothing is sent before it is known whether there are too many: at most
-            // `limit` whole runs are held, and of a digest's only what its mark needs.
-            due.push(if limit > 0 && due.len() >= limit { Run { mismatches: Vec::new(), ..run } } else { run });
+            due.push(run);
             if limit == 0 && due.len() == CHUNK {
-                self.send(&due, Mark::Notified).await?;
+                self.send(what, &due).await;
                 due.clear();
             }
         }
-        if limit > 0 && due.len() > limit {
-            return self.send_digest(&digest, &due).await;
+        if limit > 0 && digest.runs > limit {
+            self.send_digest(what, &digest).await;
         }
         for chunk in due.chunks(CHUNK) {
-            self.send(chunk, Mark::Notified).await?;
+            self.send(what, chunk).await;
         }
         Ok(())
-    }
-
-    async fn resolved(&mut self, sql: &str) -> Result<()> {
-        let id = self.table.query(sql, "resolved").await?;
-        let mut runs = Runs::of(self.table.client, &id);
-        let mut chunk = Vec::new();
-        while let Some(run) = runs.next().await? {
-            chunk.push(run);
-            if chunk.len() == CHUNK {
-                self.send(&chunk, Mark::Closed).await?;
-                chunk.clear();
-            }
-        }
-        self.send(&chunk, Mark::Closed).await
     }
 
     /// Publishes, then marks what went out: killed in between, the chunk is sent again, and nothing is
     /// ever lost.
-    async fn send(&mut self, runs: &[Run], mark: Mark) -> Result<()> {
-        let compose = |run| match mark {
+    async fn send(&mut self, what: Mark, runs: &[Run]) {
+        let compose = |run| match what {
             Mark::Notified => self.composer.mismatch(run),
             Mark::Closed => self.composer.resolved(run),
         };
         let notifications: Vec<Notification> = runs.iter().map(compose).collect();
-        let outcome = self.publisher.send(&notifications).await?;
-        let name = |place: usize| notifications[place].run_id.clone();
-        self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
-        let sent: Vec<Run> = outcome.sent.into_iter().map(|place| runs[place].clone()).collect();
-        self.table.mark(mark, &sent).await?;
-        match mark {
-            Mark::Notified => self.report.notified += sent.len(),
-            Mark::Closed => self.report.resolved += sent.len(),
-        }
-        Ok(())
+        let sent = self.publish(what, &notifications).await;
+        let sent: Vec<Run> = sent.into_iter().map(|place| runs[place].clone()).collect();
+        let marked = self.table.mark(what, &sent).await;
+        self.report.stop_after(marked);
     }
 
-    async fn send_digest(&mut self, digest: &Digest, due: &[Run]) -> Result<()> {
-        let outcome = self.publisher.send(&[self.composer.digest(digest)]).await?;
-        if let Some((_, why)) = outcome.failed.into_iter().next() {
-            self.report.failed.push(("DIGEST".to_owned(), why));
-            return Ok(());
+    async fn send_digest(&mut self, what: Mark, digest: &Digest) {
+        let notification = match what {
+            Mark::Notified => self.composer.digest(digest),
+            Mark::Closed => self.composer.resolved_digest(digest),
+        };
+        if !self.publish(what, &[notification]).await.is_empty() {
+            let marked = self.table.mark_digest(what, digest).await;
+            self.report.stop_after(marked);
         }
-        for chunk in due.chunks(CHUNK) {
-            self.table.mark(Mark::Notified, chunk).await?;
+    }
+
+    /// The places of what went out. After what stops everything nothing goes out, and all is counted still.
+    async fn publish(&mut self, what: Mark, notifications: &[Notification]) -> Vec<usize> {
+        self.report.wanted += notifications.len();
+        if self.report.stopped.is_some() {
+            return Vec::new();
         }
-        self.report.notified = 1;
-        Ok(())
+        let outcome = match self.publisher.send(notifications).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.report.stopped = Some(error);
+                return Vec::new();
+            }
+        };
+        let name = |place: usize| notifications[place].run_id.clone();
+        self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
+        match what {
+            Mark::Notified => self.report.notified += outcome.sent.len(),
+            Mark::Closed => self.report.resolved += outcome.sent.len(),
+        }
+        outcome.sent
     }
 }
 
 impl Report {
+    fn count(&mut self, run: &Run) {
+        self.unresolved += 1;
+        self.mismatches += run.rows();
+        // Who silences a run knows that it waits.
+        if !run.silenced {
+            self.waiting_seconds = self.waiting_seconds.max(run.waiting_seconds);
+        }
+    }
+
+    fn stop_after(&mut self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.stopped = Some(error);
+        }
+    }
+
     fn measured(&self) -> [(Metric, f64); 4] {
         let count = |n: usize| n as f64;
         [
@@ -196,15 +220,24 @@ impl Report {
         ]
     }
 
-    fn into_answer(self) -> Result<Value> {
-        if let Some((_, why)) = self.failed.first() {
-            let runs: Vec<_> = self.failed.iter().map(|(run, _)| run.as_str()).collect();
-            return Err(Error::NotificationsIncomplete(format!(
-                "sent {} of {} notifications; not sent for the run ids {} ({why})",
-                self.notified,
-                self.due,
-                cut(&runs.join(", "), MAX_LIST_CHARS)
-            )));
+    /// How far it came.
+    fn counts(&self) -> String {
+        let sent = format!("sent {} of {} notifications", self.notified + self.resolved, self.wanted);
+        let Some((_, why)) = self.failed.first() else { return sent };
+        let runs: Vec<_> = self.failed.iter().map(|(run, _)| run.as_str()).collect();
+        format!("{sent}; not sent for the run ids {} ({why})", cut(&runs.join(", "), MAX_LIST_CHARS))
+    }
+
+    fn with_counts(&self, error: Error) -> Error {
+        if self.wanted == 0 { error } else { error.map_text(|text| format!("{}; {text}", self.counts())) }
+    }
+
+    fn into_answer(mut self) -> Result<Value> {
+        if let Some(error) = self.stopped.take() {
+            return Err(self.with_counts(error));
+        }
+        if !self.failed.is_empty() {
+            return Err(Error::NotificationsIncomplete(self.counts()));
         }
         Ok(json!({
             "UnresolvedRuns": self.unresolved, "Notified": self.notified, "Resolved": self.resolved, "Failed": 0,

@@ -15,7 +15,7 @@ const WORST: usize = 10;
 /// One notification, ready to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The run it is about, as text; a digest's is `DIGEST`.
+    /// The run it is about, as text; that of a digest is `DIGEST`.
     pub run_id: String,
     /// The subject.
     pub subject: String,
@@ -32,14 +32,15 @@ pub struct Notification {
 }
 
 /// How bad it is, for filter policies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It is good: a run has become clean.
+    #[default]
     Info,
     /// Values differ, or Redshift has rows that S3 has not.
     Warning,
-    /// Rows are missing in Redshift, or are there more than once.
+    /// Rows are missing in Redshift, or are there more than once; or the kind is one of another audit.
     Error,
 }
 
@@ -54,8 +55,8 @@ impl Severity {
     }
 
     fn of(run: &Run) -> Self {
-        let bad = |m: &Mismatches| matches!(m.kind.as_str(), "MISSING_IN_REDSHIFT" | "DUPLICATE_IN_REDSHIFT");
-        if run.mismatches.iter().any(bad) { Self::Error } else { Self::Warning }
+        let mild = |m: &Mismatches| matches!(m.kind.as_str(), "DIFFERENT" | "MISSING_IN_STAGING");
+        if run.mismatches.iter().all(mild) { Self::Warning } else { Self::Error }
     }
 }
 
@@ -94,6 +95,7 @@ impl Composer<'_> {
             "\nTo look:    SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED';\n\
              To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
              To resolve: UPDATE {table} SET status = 'RESOLVED', resolved_at = GETDATE() WHERE {condition} AND status <> 'RESOLVED';\n\
+             \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
              To silence: UPDATE {table} SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE {condition};\n"
         );
         self.notification("mismatch", run, self.words.subject.clone(), text, Severity::of(run))
@@ -109,28 +111,51 @@ impl Composer<'_> {
         self.notification("resolved", run, format!("Resolved: {}", self.words.subject), text, Severity::Info)
     }
 
-    /// One message in place of many.
+    /// One message in place of many about mismatches.
     pub fn digest(&self, digest: &Digest) -> Notification {
         let Audit { table, key, .. } = self.audit;
-        let mut text = format!(
-            "{} runs do not match, {} rows in all. This one message takes the place of {}.\n\nThe worst:\n",
-            digest.runs, digest.rows, digest.runs
-        );
-        for (id, rows) in &digest.worst {
-            let _ = writeln!(text, "  {id}: {rows} rows");
-        }
-        let _ = write!(
-            text,
-            "\nTo look: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n"
+        let text = format!(
+            "{} runs do not match, {} rows in all. This one message takes the place of {}.\n\nThe worst:\n{}\n\
+             To look: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n",
+            digest.runs,
+            digest.rows,
+            digest.runs,
+            digest.list()
         );
         let subject = format!("{} runs: {}", digest.runs, self.words.subject);
+        self.summary("digest", "DIGEST", digest, subject, text, digest.severity)
+    }
+
+    /// One message in place of many about runs that have become clean.
+    pub fn resolved_digest(&self, digest: &Digest) -> Notification {
+        let text = format!(
+            "{} runs are clean again: all {} of their mismatches are gone, or were resolved by hand. This one message \
+             takes the place of {}.\n\nThe largest:\n{}",
+            digest.runs,
+            digest.rows,
+            digest.runs,
+            digest.list()
+        );
+        let subject = format!("Resolved: {} runs: {}", digest.runs, self.words.subject);
+        self.summary("resolved_digest", "RESOLVED", digest, subject, text, Severity::Info)
+    }
+
+    fn summary(
+        &self,
+        kind: &str,
+        kinds: &str,
+        digest: &Digest,
+        subject: String,
+        text: String,
+        severity: Severity,
+    ) -> Notification {
         let subject: String = subject.chars().take(99).collect();
         let worst: Vec<_> = digest.worst.iter().map(|(id, rows)| json!({"run_id": id, "mismatches": rows})).collect();
         let payload = json!({
-            "version": 1, "type": "digest", "subject": subject, "text": text, "table": table.to_string(),
+            "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
             "execution": self.execution, "workflow": self.workflow.workflow_name,
-            "workflow_run_id": self.workflow.workflow_run_id, "severity": digest.severity, "runs": digest.runs,
-            "mismatches": digest.rows, "worst": worst,
+            "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "runs": digest.runs,
+            "mismatches": digest.rows, "changed_in": digest.changed_in, "worst": worst,
         });
         Notification {
             run_id: "DIGEST".to_owned(),
@@ -138,8 +163,8 @@ impl Composer<'_> {
             subject,
             text,
             mismatches: digest.rows,
-            kinds: vec!["DIGEST".to_owned()],
-            severity: digest.severity,
+            kinds: vec![kinds.to_owned()],
+            severity,
         }
     }
 
@@ -156,7 +181,7 @@ impl Composer<'_> {
             "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
             "execution": self.execution, "workflow": self.workflow.workflow_name,
             "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "run_id": run.id.as_str(),
-            "mismatches": run.rows(), "kinds": kinds.collect::<Vec<_>>(),
+            "mismatches": run.rows(), "changed_in": run.changed_in, "kinds": kinds.collect::<Vec<_>>(),
         });
         Notification {
             run_id: run.id.as_str().to_owned(),
@@ -171,7 +196,7 @@ impl Composer<'_> {
 }
 
 /// What a digest counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Digest {
     /// Runs.
     pub runs: usize,
@@ -181,12 +206,12 @@ pub struct Digest {
     pub worst: Vec<(String, i64)>,
     /// The worst severity.
     pub severity: Severity,
-}
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self { runs: 0, rows: 0, worst: Vec::new(), severity: Severity::Info }
-    }
+    /// The newest audit that changed one of them.
+    pub changed_in: i64,
+    /// When the last of them became clean, in seconds since 1970.
+    pub resolved_at: i64,
+    /// Whether the rows without a run id are among them.
+    pub without_id: bool,
 }
 
 impl Digest {
@@ -195,9 +220,16 @@ impl Digest {
         self.runs += 1;
         self.rows += run.rows();
         self.severity = self.severity.max(Severity::of(run));
+        self.changed_in = self.changed_in.max(run.changed_in);
+        self.resolved_at = self.resolved_at.max(run.resolved_at);
+        self.without_id |= run.id.is_none();
         self.worst.push((run.id.as_str().to_owned(), run.rows()));
         self.worst.sort_by_key(|(_, rows)| -rows);
         self.worst.truncate(WORST);
+    }
+
+    fn list(&self) -> String {
+        self.worst.iter().map(|(id, rows)| format!("  {id}: {rows} rows\n")).collect()
     }
 }
 

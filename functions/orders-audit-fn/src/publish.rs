@@ -19,7 +19,7 @@ const MAX_ENTRIES: usize = 10;
 const MAX_BATCH_BYTES: usize = 240 * 1024;
 /// Calls at once.
 const AT_ONCE: usize = 8;
-/// Tries for the entries of a batch that the service could not take.
+/// Tries, the first included, for the entries of a batch that the service could not take.
 const TRIES: u32 = 4;
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -31,8 +31,6 @@ pub struct Publisher<'a> {
     pub client: &'a Client,
     /// The topic, standard or FIFO.
     pub topic_arn: &'a str,
-    /// The execution: part of the deduplication id on a FIFO topic.
-    pub execution: &'a str,
     /// No call is started after it.
     pub deadline: SystemTime,
 }
@@ -106,13 +104,11 @@ impl Publisher<'_> {
                             self.topic_arn
                         )));
                     }
-                    // The SDK has already repeated what passes by itself.
-                    Error::ServiceUnavailable(text) | Error::Throttled(text) => {
-                        why = text;
-                        break;
-                    }
-                    // This batch's own fault: the others go out, and are marked.
-                    Error::RequestRefused(text) => {
+                    // The SDK repeats not every kind of throttling (KMS has its own), nor for long.
+                    Error::Throttled(text) => why = text,
+                    // The SDK has already repeated the first; the second is this batch's own fault. The others
+                    // go out, and are marked.
+                    Error::ServiceUnavailable(text) | Error::RequestRefused(text) => {
                         why = text;
                         break;
                     }
@@ -152,10 +148,11 @@ impl Publisher<'_> {
             entry = entry.message_attributes(name, attribute(kind, value)?);
         }
         if self.topic_arn.ends_with(".fifo") {
-            let identity = format!("{}\n{}\n{}", self.execution, notification.subject, notification.run_id);
             let group: String = notification.run_id.chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
             entry = entry.message_group_id(if group.is_empty() { "none".to_owned() } else { group });
-            entry = entry.message_deduplication_id(hex(&Sha256::digest(identity)));
+            // The payload names the execution and the audit that last changed the run: a repetition has the
+            // same id, a run that has changed since another.
+            entry = entry.message_deduplication_id(hex(&Sha256::digest(&notification.payload)));
         }
         let request = entry.build().map_err(|e| Error::InvalidInput(e.to_string()))?;
         Ok(Entry { place, run_id: notification.run_id.clone(), bytes, request })

@@ -8,18 +8,24 @@ use shared::{Error, Result, StatementId};
 use tracing::info;
 
 use crate::config::{Audit, Config};
+use crate::message::Digest;
 
 /// What the ids in one UPDATE may take, well below the Data API's 100 KB of SQL.
 const MAX_IDS_BYTES: usize = 60_000;
 
 /// A run of the upstream workflow. An audit row may have none, where the staged row had none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunId(Option<String>);
 
 impl RunId {
     /// The id as text; `NULL` where there is none, and `(empty)` for the empty text, which SNS refuses.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("NULL", |id| if id.is_empty() { "(empty)" } else { id })
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The condition that finds its rows.
@@ -56,18 +62,22 @@ pub struct Mismatches {
 }
 
 /// A run with mismatches that nobody has resolved yet; or, where there are none, one that is clean again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
     /// Which run.
     pub id: RunId,
     /// Its mismatches, by kind.
     pub mismatches: Vec<Mismatches>,
-    /// Whether somebody is to be told now.
+    /// Whether a row of it is to be told now.
     pub due: bool,
+    /// Whether somebody has silenced it: one of its rows is enough, as rows that come later are not marked.
+    pub silenced: bool,
     /// The newest audit that changed what was seen of it.
     pub changed_in: i64,
     /// Seconds since its oldest mismatch was first seen.
     pub waiting_seconds: i64,
+    /// When it became clean, in seconds since 1970; 0 where it is not.
+    pub resolved_at: i64,
 }
 
 impl Run {
@@ -77,50 +87,106 @@ impl Run {
     }
 }
 
-/// One row for each unresolved run and kind, in the order of the runs. Whatever is not RESOLVED is
-/// unresolved, a NULL included.
-///
-/// Due is what is NEW (never notified, or changed since), and what was notified by another execution or,
-/// with a reminder, too long ago; not what somebody has silenced.
-pub fn unresolved_sql(audit: &Audit, remind_after_hours: u32) -> String {
+/// Everything that is not RESOLVED, a NULL included.
+const UNRESOLVED: &str = "COALESCE(status, 'NEW') <> 'RESOLVED'";
+/// The execution that asks and marks. Cast, because nobody knows how Redshift types a parameter.
+const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
+/// When a run became clean, in seconds since 1970. Who resolves by hand may leave the time out.
+const RESOLVED_AT: &str = "CAST(EXTRACT(EPOCH FROM MAX(COALESCE(resolved_at, notified_at))) AS BIGINT)";
+
+/// When a run is due. One moment for the question and for the mark of a digest: that names no runs, so it has
+/// to find the ones that the question has found.
+#[derive(Debug, Clone, Copy)]
+pub struct When {
+    /// After how many hours a run that was notified is repeated; 0: in every execution.
+    pub remind_after_hours: u32,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+}
+
+impl When {
+    fn now(self) -> String {
+        format!("(TIMESTAMP 'epoch' + {} * INTERVAL '1 second')", self.now)
+    }
+
+    /// 1 for a row that somebody has silenced, else 0.
+    fn silenced(self) -> String {
+        format!("CASE WHEN COALESCE(silenced_until, '1970-01-01') > {} THEN 1 ELSE 0 END", self.now())
+    }
+
+    /// 1 for a row that is NEW (never notified, or changed since), and for one that this execution has not
+    /// notified or, with a reminder, nobody for too long; else 0.
+    fn due(self) -> String {
+        let remind = match self.remind_after_hours {
+            0 => format!("STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') = 0"),
+            hours => format!("COALESCE(notified_at, '1970-01-01') < {} - INTERVAL '{hours} hours'", self.now()),
+        };
+        format!("CASE WHEN COALESCE(status, 'NEW') <> 'NOTIFIED' OR {remind} THEN 1 ELSE 0 END")
+    }
+}
+
+/// One row for each unresolved run and kind, in the order of the runs.
+pub fn unresolved_sql(audit: &Audit, when: When) -> String {
     let Audit { table, key, time } = audit;
-    let remind = match remind_after_hours {
-        0 => "COALESCE(notified_by, '') <> :execution".to_owned(),
-        hours => format!("COALESCE(notified_at, '1970-01-01') < GETDATE() - INTERVAL '{hours} hours'"),
-    };
     format!(
         "SELECT run_key, kind, COUNT(*) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
          SUM(due) AS due, MAX(changed_in) AS changed_in, \
-         CAST(EXTRACT(EPOCH FROM GETDATE()) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), GETDATE())) AS BIGINT) AS waiting FROM (\
+         CAST(EXTRACT(EPOCH FROM GETDATE()) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), GETDATE())) AS BIGINT) AS waiting, \
+         MAX(silenced) AS silenced FROM (\
          SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
-         COALESCE(changed_in, 0) AS changed_in, \
-         CASE WHEN COALESCE(silenced_until, '1970-01-01') > GETDATE() THEN 0 \
-         WHEN COALESCE(status, 'NEW') <> 'NOTIFIED' THEN 1 WHEN {remind} THEN 1 ELSE 0 END AS due \
-         FROM {table} WHERE COALESCE(status, 'NEW') <> 'RESOLVED') unresolved \
-         GROUP BY run_key, kind ORDER BY run_key, kind"
+         COALESCE(changed_in, 0) AS changed_in, {} AS due, {} AS silenced \
+         FROM {table} WHERE {UNRESOLVED}) unresolved \
+         GROUP BY run_key, kind ORDER BY run_key, kind",
+        when.due(),
+        when.silenced()
     )
 }
 
-/// One row for each run that was notified, is clean now, and was not said to be.
+/// One row for each run that was notified, has become clean in the last 7 days, and was not said to be. What
+/// is older is no news: telling of clean runs may have been switched on today.
 pub fn resolved_sql(audit: &Audit) -> String {
     let Audit { table, key, .. } = audit;
     format!(
-        "SELECT {key} AS run_key, 'RESOLVED' AS kind, COUNT(*) AS mismatches, NULL, NULL, 1, MAX(COALESCE(changed_in, 0)) \
-         FROM {table} GROUP BY {key} \
-         HAVING MAX(CASE WHEN COALESCE(status, 'NEW') <> 'RESOLVED' THEN 1 ELSE 0 END) = 0 \
-         AND MAX(CASE WHEN notified_at IS NOT NULL AND closed_by IS NULL THEN 1 ELSE 0 END) = 1 ORDER BY {key}"
+        "SELECT {key} AS run_key, 'RESOLVED' AS kind, COUNT(*) AS mismatches, NULL AS first_at, NULL AS last_at, \
+         1 AS due, MAX(COALESCE(changed_in, 0)) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at \
+         FROM {table} GROUP BY {key} HAVING {} ORDER BY {key}",
+        is_clean()
     )
 }
 
-/// Marks runs as notified or closed: what was seen of them, not what an audit has added since.
+fn is_clean() -> String {
+    format!(
+        "MAX(CASE WHEN {UNRESOLVED} THEN 1 ELSE 0 END) = 0 \
+         AND MAX(CASE WHEN notified_at IS NOT NULL AND closed_by IS NULL \
+         AND COALESCE(resolved_at, notified_at) > GETDATE() - INTERVAL '7 days' THEN 1 ELSE 0 END) = 1"
+    )
+}
+
+impl Mark {
+    /// What is set. Several executions are remembered, the newest first, each with a bar behind it: one that is
+    /// cut off at the end has none, and is not taken for another.
+    fn set(self) -> String {
+        match self {
+            Self::Notified => format!(
+                "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = GETDATE(), \
+                 notified_by = CASE WHEN STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') > 0 \
+                 THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END"
+            ),
+            Self::Closed => "closed_by = :execution".to_owned(),
+        }
+    }
+}
+
+/// Marks runs as notified or closed: what was seen of them, not what an audit has added since. What was
+/// resolved since then was told of too, or nobody would ever hear that it is clean.
 pub(crate) fn mark_sql(audit: &Audit, what: Mark, runs: &[Run]) -> Vec<String> {
     let Audit { table, key, .. } = audit;
-    let (set, state) = match what {
-        Mark::Notified => (
-            "status = 'NOTIFIED', notified_at = GETDATE(), notified_by = :execution",
-            "COALESCE(status, 'NEW') <> 'RESOLVED'",
-        ),
-        Mark::Closed => ("closed_by = :execution", "status = 'RESOLVED' AND closed_by IS NULL"),
+    let set = what.set();
+    let state = match what {
+        Mark::Notified => {
+            format!("({UNRESOLVED} OR (closed_by IS NULL AND resolved_at > GETDATE() - INTERVAL '15 minutes'))")
+        }
+        Mark::Closed => "status = 'RESOLVED' AND closed_by IS NULL".to_owned(),
     };
     let mut statements = Vec::new();
     let mut rest = runs;
@@ -133,7 +199,7 @@ pub(crate) fn mark_sql(audit: &Audit, what: Mark, runs: &[Run]) -> Vec<String> {
         let (chunk, next) = rest.split_at(rest.iter().take_while(fits).count().max(1));
         rest = next;
         let ids: Vec<_> = chunk.iter().filter_map(|run| run.id.literal()).collect();
-        let null = chunk.iter().any(|run| run.id.0.is_none()).then(|| format!("{key} IS NULL"));
+        let null = chunk.iter().any(|run| run.id.is_none()).then(|| format!("{key} IS NULL"));
         let ids = (!ids.is_empty()).then(|| format!("{key} IN ({})", ids.join(", ")));
         let which: Vec<_> = ids.into_iter().chain(null).collect();
         let seen = chunk.iter().map(|run| run.changed_in).max().unwrap_or(0);
@@ -143,6 +209,31 @@ pub(crate) fn mark_sql(audit: &Audit, what: Mark, runs: &[Run]) -> Vec<String> {
         ));
     }
     statements
+}
+
+/// Marks what a digest was about, however many runs, in one statement: all of it, or nothing.
+pub(crate) fn mark_digest_sql(audit: &Audit, when: When, what: Mark, digest: &Digest) -> String {
+    let Audit { table, key, .. } = audit;
+    let seen = format!("COALESCE(changed_in, 0) <= {}", digest.changed_in);
+    let (state, runs) = match what {
+        Mark::Notified => (
+            format!("{UNRESOLVED} AND {seen}"),
+            format!(
+                "WHERE {UNRESOLVED} AND {seen} GROUP BY {key} HAVING MAX({}) = 1 AND MAX({}) = 0",
+                when.due(),
+                when.silenced()
+            ),
+        ),
+        Mark::Closed => (
+            format!("status = 'RESOLVED' AND closed_by IS NULL AND {seen}"),
+            format!("GROUP BY {key} HAVING {} AND {RESOLVED_AT} <= {}", is_clean(), digest.resolved_at),
+        ),
+    };
+    let or_none = if digest.without_id { format!(" OR {key} IS NULL") } else { String::new() };
+    format!(
+        "UPDATE {table} SET {} WHERE {state} AND ({key} IN (SELECT {key} FROM {table} {runs}){or_none})",
+        what.set()
+    )
 }
 
 /// What is remembered of a run.
@@ -163,27 +254,43 @@ pub(crate) struct AuditTable<'a> {
     pub(crate) execution: &'a str,
     /// What the statements' names begin with.
     pub(crate) prefix: &'a str,
+    pub(crate) when: When,
     pub(crate) deadline: SystemTime,
 }
 
 impl AuditTable<'_> {
-    /// Asks for runs; the statement whose rows [`Runs`] reads.
-    pub(crate) async fn query(&self, sql: &str, name: &str) -> Result<StatementId> {
+    /// Asks for the runs that a mark is for; the statement whose rows [`Runs`] reads.
+    pub(crate) async fn ask(&self, what: Mark) -> Result<StatementId> {
+        let audit = &self.config.audit;
+        match what {
+            Mark::Notified => self.run(&unresolved_sql(audit, self.when), "runs").await,
+            Mark::Closed => self.run(&resolved_sql(audit), "resolved").await,
+        }
+    }
+
+    /// Remembers what was sent.
+    pub(crate) async fn mark(&self, what: Mark, runs: &[Run]) -> Result<()> {
+        for sql in mark_sql(&self.config.audit, what, runs) {
+            self.run(&sql, "mark").await?;
+        }
+        info!(runs = runs.len(), mark = ?what, "marked");
+        Ok(())
+    }
+
+    /// Remembers what a digest was about.
+    pub(crate) async fn mark_digest(&self, what: Mark, digest: &Digest) -> Result<()> {
+        self.run(&mark_digest_sql(&self.config.audit, self.when, what, digest), "mark").await?;
+        info!(runs = digest.runs, mark = ?what, "marked");
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str, name: &str) -> Result<StatementId> {
         let execution = [("execution", self.execution)];
         // A parameter that is not used is refused.
         let parameters = if sql.contains(":execution") { &execution[..] } else { &[] };
         let name = format!("{}{name}", self.prefix);
         let query = Query { sql, parameters, name: &name };
         shared::rows::run(self.client, &self.config.target, query, self.deadline).await
-    }
-
-    /// Remembers what was sent.
-    pub(crate) async fn mark(&self, what: Mark, runs: &[Run]) -> Result<()> {
-        for sql in mark_sql(&self.config.audit, what, runs) {
-            self.query(&sql, "mark").await?;
-        }
-        info!(runs = runs.len(), mark = ?what, "marked");
-        Ok(())
     }
 }
 
@@ -217,6 +324,7 @@ impl<'a> Runs<'a> {
                 Some(run) if run.id == next.id => {
                     run.mismatches.extend(next.mismatches);
                     run.due |= next.due;
+                    run.silenced |= next.silenced;
                     run.changed_in = run.changed_in.max(next.changed_in);
                     run.waiting_seconds = run.waiting_seconds.max(next.waiting_seconds);
                 }
@@ -237,8 +345,16 @@ fn read(row: &Row) -> Result<Run> {
         return Err(Error::AuditQueryFailed("the audit table's result has a row without kind or count".to_owned()));
     };
     let mismatches = Mismatches { kind, rows, first: row.text(3), last: row.text(4) };
-    let waiting_seconds = row.integer(7).unwrap_or(0);
-    Ok(Run { id: RunId(row.text(0)), mismatches: vec![mismatches], due: due > 0, changed_in, waiting_seconds })
+    let number = |column| row.integer(column).unwrap_or(0);
+    Ok(Run {
+        id: RunId(row.text(0)),
+        mismatches: vec![mismatches],
+        due: due > 0,
+        silenced: number(8) > 0,
+        changed_in,
+        waiting_seconds: number(7),
+        resolved_at: number(9),
+    })
 }
 
 #[cfg(test)]
@@ -259,13 +375,7 @@ mod tests {
     fn marks_are_chunked_and_cover_what_was_seen_only() {
         let audit =
             Audit { table: QualifiedName::parse("dev.t", "table").expect("valid"), key: "k".into(), time: "at".into() };
-        let run = |id: Option<&str>, changed_in| Run {
-            id: id.into(),
-            mismatches: vec![],
-            due: true,
-            changed_in,
-            waiting_seconds: 0,
-        };
+        let run = |id: Option<&str>, changed_in| Run { id: id.into(), changed_in, ..Run::default() };
         let sql = mark_sql(&audit, Mark::Notified, &[run(Some("1"), 3), run(None, 7), run(Some("x"), 5)]);
         assert_eq!(sql.len(), 1);
         assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);
@@ -275,5 +385,23 @@ mod tests {
         let sql = mark_sql(&audit, Mark::Notified, &many);
         assert!(sql.len() == 4 && sql.iter().all(|s| s.len() < 100_000), "{}", sql.len());
         assert!(mark_sql(&audit, Mark::Notified, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_digest_is_marked_by_one_statement_of_what_was_asked_for() {
+        let audit =
+            Audit { table: QualifiedName::parse("dev.t", "table").expect("valid"), key: "k".into(), time: "at".into() };
+        let when = When { remind_after_hours: 24, now: 1_000 };
+        let mut digest = Digest { changed_in: 7, resolved_at: 900, ..Digest::default() };
+        let sql = mark_digest_sql(&audit, when, Mark::Notified, &digest);
+        let asked = unresolved_sql(&audit, when);
+        for same in [when.due(), when.silenced(), "TIMESTAMP 'epoch' + 1000 * INTERVAL '1 second'".into()] {
+            assert!(sql.contains(&same) && asked.contains(&same), "{same}: {sql}");
+        }
+        assert!(sql.contains("changed_in, 0) <= 7") && !sql.contains("k IS NULL"), "{sql}");
+        digest.without_id = true;
+        let sql = mark_digest_sql(&audit, when, Mark::Closed, &digest);
+        assert!(sql.contains(&is_clean()) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
+        assert!(resolved_sql(&audit).contains(&is_clean()));
     }
 }

@@ -255,12 +255,225 @@ async fn marks_are_written_in_chunks() {
 
 #[tokio::test]
 async fn above_the_limit_one_digest_takes_the_place_of_many() {
-    for (limit, messages) in [("4", vec!["DIGEST"]), ("5", vec!["1", "2", "3", "4", "5"])] {
+    for (limit, messages, mark) in [
+        ("4", vec!["DIGEST"], "run_id IN (SELECT run_id FROM dev.orders_audit"),
+        ("5", vec!["1", "2", "3", "4", "5"], "run_id IN ('1', '2', '3', '4', '5')"),
+    ] {
         let (warehouse, submitted) = recording(vec![runs(1..6)]);
         let sent = Sent::default();
         run_with(&warehouse, &topic(&sent, |_, _| None), with("MAX_NOTIFICATIONS", limit)).await.expect("notified");
         assert_eq!(*sent.lock().expect("lock"), messages);
-        assert!(submitted.lock().expect("lock")[1].contains("run_id IN ('1', '2', '3', '4', '5')"), "all are marked");
+        let submitted = submitted.lock().expect("lock").clone();
+        assert!(submitted.len() == 2 && submitted[1].contains(mark), "all are marked: {submitted:?}");
+    }
+}
+
+#[tokio::test]
+async fn above_the_limit_clean_runs_too_are_one_digest() {
+    let clean = |ids: std::ops::Range<i64>| ids.map(|id| row(Some(id), "RESOLVED", 2)).collect();
+    let (warehouse, submitted) = recording(vec![runs(1..3), clean(3..8)]);
+    let sent = Sent::default();
+    let env = |name: &str| match name {
+        "MAX_NOTIFICATIONS" => Some("4".to_owned()),
+        "NOTIFY_RESOLVED" => Some("true".to_owned()),
+        other => env(other),
+    };
+    let answer = run_with(&warehouse, &topic(&sent, |_, _| None), env).await.expect("notified");
+    assert_eq!(answer, json!({"UnresolvedRuns": 2, "Notified": 2, "Resolved": 1, "Failed": 0}));
+    assert_eq!(*sent.lock().expect("lock"), ["1", "2", "DIGEST"]);
+    let submitted = submitted.lock().expect("lock").clone();
+    assert!(submitted.len() == 4 && submitted[3].contains("SET closed_by = :execution"), "{submitted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_counts_are_of_messages_of_every_kind_and_one_failure_blocks_no_other() {
+    let clean = vec![row(Some(8), "RESOLVED", 2), row(Some(9), "RESOLVED", 2)];
+    for (limit, refused, counts) in [
+        ("0", "2", "sent 4 of 5 notifications; not sent for the run ids 2 ("),
+        ("0", "9", "sent 4 of 5 notifications; not sent for the run ids 9 ("),
+        ("2", "DIGEST", "sent 2 of 3 notifications; not sent for the run ids DIGEST ("),
+        ("1", "DIGEST", "sent 0 of 2 notifications; not sent for the run ids DIGEST, DIGEST ("),
+    ] {
+        let (warehouse, _) = recording(vec![runs(1..4), clean.clone()]);
+        let topic = match refused {
+            "2" => topic(&Sent::default(), |run, _| (run == "2").then_some(true)),
+            "9" => topic(&Sent::default(), |run, _| (run == "9").then_some(true)),
+            _ => topic(&Sent::default(), |run, _| (run == "DIGEST").then_some(true)),
+        };
+        let env = |name: &str| match name {
+            "MAX_NOTIFICATIONS" => Some(limit.to_owned()),
+            "NOTIFY_RESOLVED" => Some("true".to_owned()),
+            other => env(other),
+        };
+        let error = run_with(&warehouse, &topic, env).await.expect_err("incomplete");
+        assert_eq!(error.name(), "NotificationsIncomplete");
+        assert!(error.to_string().starts_with(counts), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_silenced_row_silences_its_run_and_its_alarm() {
+    let kind = |run: i64, kind: &str, waiting: i64, silenced: i64| {
+        let mut row = row(Some(run), kind, 1);
+        row.extend([Field::LongValue(waiting), Field::LongValue(silenced)]);
+        row
+    };
+    let rows = vec![kind(1, "DIFFERENT", 900, 1), kind(1, "MISSING_IN_REDSHIFT", 800, 0), kind(2, "DIFFERENT", 50, 0)];
+    let (warehouse, _) = recording(vec![rows.clone()]);
+    let sent = Sent::default();
+    let answer = run(&warehouse, &topic(&sent, |_, _| None)).await.expect("notified");
+    assert_eq!((&answer["UnresolvedRuns"], &answer["Notified"]), (&json!(2), &json!(1)));
+    assert_eq!(*sent.lock().expect("lock"), ["2"]);
+    let (warehouse, _) = recording(vec![rows]);
+    let id = shared::StatementId::parse(ID).expect("valid");
+    let mut runs = Runs::of(&warehouse, &id);
+    let mut report = Report::default();
+    while let Some(run) = runs.next().await.expect("a run") {
+        report.count(&run);
+    }
+    assert_eq!((report.unresolved, report.mismatches, report.waiting_seconds), (2, 3, 50));
+}
+
+/// A mark that fails: what was sent is said, and the name says whether to repeat it.
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_fails_does_not_lose_the_counts() {
+    use aws_sdk_redshiftdata::Client;
+    for (text, name) in
+        [("ERROR: deadlock detected", "ServiceUnavailable"), ("ERROR: permission denied", "AuditQueryFailed")]
+    {
+        let ended = |update: bool, status: StatementStatusString| {
+            mock!(Client::execute_statement)
+                .match_requests(move |r| r.sql().unwrap_or_default().starts_with("UPDATE") == update)
+                .then_output(move || ExecuteStatementOutput::builder().id(ID).status(status.clone()).build())
+        };
+        let (query, mark) = (ended(false, StatementStatusString::Finished), ended(true, StatementStatusString::Failed));
+        let describe = mock!(Client::describe_statement).then_output(move || {
+            let output = DescribeStatementOutput::builder().id(ID).status(StatusString::Failed);
+            output.error(text).build().expect("complete")
+        });
+        let result = mock!(Client::get_statement_result).then_output(|| {
+            GetStatementResultOutput::builder().set_records(Some(runs(0..700))).build().expect("complete")
+        });
+        let warehouse = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&query, &mark, &describe, &result]);
+        let sent = Sent::default();
+        let error = run(&warehouse, &topic(&sent, |_, _| None)).await.expect_err("not marked");
+        assert_eq!(error.name(), name);
+        let said = error.to_string();
+        assert!(said.starts_with("sent 500 of 700 notifications; ") && said.ends_with(text), "{error}");
+        assert_eq!(sent.lock().expect("lock").len(), 500, "what cannot be marked is not sent on and on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_what_was_not_sent_is_cut() {
+    let (warehouse, topic) = (recording(vec![runs(1000..3000)]).0, topic(&Sent::default(), |_, _| Some(true)));
+    let error = run(&warehouse, &topic).await.expect_err("incomplete").to_string();
+    assert!(error.starts_with("sent 0 of 2000 notifications; not sent for the run ids 1000, 1001, "), "{error}");
+    assert!(error.contains(" [cut] (Code: ") && error.len() < MAX_LIST_CHARS + 200, "{}", error.len());
+}
+
+fn publisher(client: &aws_sdk_sns::Client) -> Publisher<'_> {
+    let deadline = SystemTime::now() + Duration::from_secs(300);
+    Publisher { client, topic_arn: "arn:aws:sns:eu-west-1:123456789012:t.fifo", deadline }
+}
+
+/// KMS has a throttling of its own, as HTTP 400, which the SDK does not repeat.
+#[tokio::test(start_paused = true)]
+async fn a_throttled_batch_is_sent_again_after_a_pause() {
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    let throttled = || {
+        let body = "<ErrorResponse><Error><Type>Sender</Type><Code>KMSThrottling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+        HttpResponse::new(400.try_into().expect("status"), body.into())
+    };
+    let begin = tokio::time::Instant::now();
+    let rule = mock!(aws_sdk_sns::Client::publish_batch).sequence();
+    let rule = rule.http_response(throttled).output(|| PublishBatchOutput::builder().build()).build();
+    let topic = mock_client!(aws_sdk_sns, RuleMode::Sequential, [&rule]);
+    let (warehouse, submitted) = recording(vec![runs(1..4)]);
+    assert_eq!(run(&warehouse, &topic).await.expect("notified")["Notified"], 3);
+    assert_eq!((rule.num_calls(), submitted.lock().expect("lock").len()), (2, 2));
+    assert!(begin.elapsed() >= Duration::from_millis(200), "not at once");
+    let rule = mock!(aws_sdk_sns::Client::publish_batch).then_http_response(throttled);
+    let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&rule]);
+    let error = run(&recording(vec![runs(1..4)]).0, &topic).await.expect_err("throttled for ever");
+    assert!(error.name() == "NotificationsIncomplete" && error.to_string().contains("KMSThrottling"), "{error}");
+    assert_eq!(rule.num_calls(), 4);
+}
+
+/// What a topic got, and how its batches were cut.
+fn entries() -> (aws_sdk_sns::Client, Arc<Mutex<Vec<Vec<aws_sdk_sns::types::PublishBatchRequestEntry>>>>) {
+    let seen: Arc<Mutex<Vec<Vec<_>>>> = Arc::default();
+    let keep = seen.clone();
+    let rule = mock!(aws_sdk_sns::Client::publish_batch)
+        .match_requests(move |r| {
+            keep.lock().expect("lock").push(r.publish_batch_request_entries().to_vec());
+            true
+        })
+        .then_output(|| PublishBatchOutput::builder().build());
+    (mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&rule]), seen)
+}
+
+#[tokio::test]
+async fn a_batch_stays_within_256_kilobytes() {
+    let (topic, seen) = entries();
+    let large = |n: usize| Notification {
+        run_id: n.to_string(),
+        subject: "s".into(),
+        text: "t".repeat(50_000),
+        payload: "p".repeat(30_000),
+        mismatches: 1,
+        kinds: vec!["DIFFERENT".into()],
+        severity: message::Severity::Warning,
+    };
+    let all: Vec<_> = (0..10).map(large).collect();
+    let outcome = publisher(&topic).send(&all).await.expect("sent");
+    assert_eq!((outcome.sent.len(), outcome.failed.len()), (10, 0));
+    let mut sizes: Vec<_> = seen.lock().expect("lock").iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3, 3, 3], "80 KB each");
+    for batch in seen.lock().expect("lock").iter() {
+        assert!(batch.iter().map(|entry| entry.message().len()).sum::<usize>() < 256 * 1024);
+    }
+}
+
+/// A FIFO topic swallows what has the same id: a repetition, and not a run that has changed since.
+#[tokio::test]
+async fn the_deduplication_id_is_that_of_the_content() {
+    let config = Config::from_env(env).expect("valid");
+    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    let mismatches = |rows| vec![runs::Mismatches { kind: "DIFFERENT".into(), rows, first: None, last: None }];
+    let run = Run { id: Some("42").into(), mismatches: mismatches(1), changed_in: 1, ..Run::default() };
+    let of = async |composer: &Composer<'_>, run: &Run| {
+        let (topic, seen) = entries();
+        publisher(&topic).send(&[composer.mismatch(run)]).await.expect("sent");
+        let id = seen.lock().expect("lock")[0][0].message_deduplication_id().map(str::to_owned);
+        id.expect("an id")
+    };
+    let first = of(&composer, &run).await;
+    assert_eq!(of(&composer, &run.clone()).await, first, "a repetition");
+    for (changed, why) in [
+        (Run { mismatches: mismatches(2), ..run.clone() }, "another row"),
+        (Run { changed_in: 2, ..run.clone() }, "another value in the same row"),
+        (Run { id: Some("43").into(), ..run.clone() }, "another run"),
+    ] {
+        assert_ne!(of(&composer, &changed).await, first, "{why}");
+    }
+    assert_ne!(of(&Composer { execution: "y", ..composer }, &run).await, first, "another execution");
+}
+
+#[test]
+fn a_kind_that_nobody_knows_is_an_error() {
+    let config = Config::from_env(env).expect("valid");
+    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    for (kinds, severity) in [
+        (&["DIFFERENT", "MISSING_IN_STAGING"][..], "warning"),
+        (&["DIFFERENT", "MISSING_IN_REDSHIFT"], "error"),
+        (&["DUPLICATE_IN_REDSHIFT"], "error"),
+        (&["STOCK_GONE"], "error"),
+    ] {
+        let of = |kind: &&str| runs::Mismatches { kind: (*kind).into(), rows: 1, first: None, last: None };
+        let run = Run { mismatches: kinds.iter().map(of).collect(), ..Run::default() };
+        assert_eq!(composer.mismatch(&run).severity.as_str(), severity, "{kinds:?}");
     }
 }
 
@@ -323,22 +536,29 @@ fn the_payload_is_as_its_schema_says() {
     let run = Run {
         id: Some("42").into(),
         mismatches: vec![mismatches("DIFFERENT"), mismatches("x")],
-        due: true,
         changed_in: 1,
-        waiting_seconds: 0,
+        ..Run::default()
     };
     let mut digest = Digest::default();
     digest.add(&run);
-    for notification in [composer.mismatch(&run), composer.resolved(&run), composer.digest(&digest)] {
+    for (notification, kind) in [
+        (composer.mismatch(&run), "mismatch"),
+        (composer.resolved(&run), "resolved"),
+        (composer.digest(&digest), "digest"),
+        (composer.resolved_digest(&digest), "resolved_digest"),
+    ] {
         let payload: Value = serde_json::from_str(&notification.payload).expect("JSON");
         assert!(schema.is_valid(&payload), "{payload}");
+        assert_eq!((payload["type"].as_str(), payload["changed_in"].as_i64()), (Some(kind), Some(1)));
         assert_eq!(
             (payload["text"].as_str(), payload["subject"].as_str()),
             (Some(&*notification.text), Some(&*notification.subject))
         );
-        let mut without = payload.clone();
-        without.as_object_mut().expect("an object").remove("severity");
-        assert!(!schema.is_valid(&without), "the schema refuses something");
+        for field in ["severity", if kind.ends_with("digest") { "worst" } else { "kinds" }] {
+            let mut without = payload.clone();
+            without.as_object_mut().expect("an object").remove(field);
+            assert!(!schema.is_valid(&without), "{kind} without {field}");
+        }
     }
 }
 
@@ -354,7 +574,7 @@ fn a_notification_says_what_a_person_needs() {
     };
     let mismatches =
         vec![of("DIFFERENT", 2, "2026-01-03 00:00:00"), of("MISSING_IN_REDSHIFT", 1, "2026-01-01 00:00:00")];
-    let run = Run { id: Some("42").into(), mismatches, due: true, changed_in: 1, waiting_seconds: 0 };
+    let run = Run { id: Some("42").into(), mismatches, ..Run::default() };
     assert_eq!(
         composer.mismatch(&run).text,
         "Mismatch between S3 staging and Redshift for the run id 42\n\n\
@@ -364,6 +584,7 @@ fn a_notification_says_what_a_person_needs() {
          To look:    SELECT * FROM dev.orders_audit WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
          To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
+         \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
          To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"
     );
     let workflow = &WorkflowRun { workflow_name: Some("nightly".into()), workflow_run_id: Some("wr_1".into()) };
