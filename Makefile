@@ -33,7 +33,7 @@ rerun: ## Start a failed execution again with the same input (EXECUTION=arn:...,
 	@$(LOCAL) rerun '$(EXECUTION)'
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
-LONG := chaos engines variants pipeline doctor
+LONG := variants chaos engines pipeline doctor
 SUITES := $(LONG) $(filter-out $(LONG),$(patsubst tests/tests/%.rs,%,$(wildcard tests/tests/*.rs)))
 
 test: setup functions ## Pass all tests

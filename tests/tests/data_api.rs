@@ -240,6 +240,21 @@ async fn a_cancel_is_never_lost(api: &Api) -> Outcome {
     Ok(())
 }
 
+/// The engine, too, ends what nobody waits for any more.
+async fn a_lost_connection_ends_what_it_ran(api: &Api) -> Outcome {
+    let fault = Fault { kind: FaultKind::LoseSession(0.1), operation: None, statement_name: None, times: 1 };
+    api.api.service.faults().set(vec![fault]);
+    assert_eq!(api.ended("SELECT pg_sleep(3600)").await?.status, Some(StatusString::Failed));
+    let working = "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'";
+    for _ in 0..200 {
+        if api.warehouse.number(working).await? == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(failed("it still runs"))
+}
+
 async fn a_client_token_finds_its_statement(api: &Api) -> Outcome {
     let request = || api.execute("INSERT INTO dev.customers VALUES (600, 'a', 'b')").client_token("token-1");
     let first = request().send().await?.id;
@@ -469,6 +484,7 @@ fn main() -> ExitCode {
         long_polls_return_at_the_end_or_when_time_is_up,
         a_cancel_really_cancels,
         a_cancel_is_never_lost,
+        a_lost_connection_ends_what_it_ran,
         a_client_token_finds_its_statement,
         named_parameters_are_bound,
         statements_are_listed_as_the_service_lists_them,

@@ -56,8 +56,7 @@ pub enum FaultKind {
     FailWith(String),
     /// The statement's session is ended by an administrator so many seconds after its start.
     KillSession(f64),
-    /// The connection to the statement's session is lost so many seconds after its start; the engine may finish
-    /// what it does.
+    /// The connection to the statement's session is lost so many seconds after its start.
     LoseSession(f64),
     /// PostgreSQL loses the statement's process so many seconds after its start, ends every session and
     /// recovers. Works for a PostgreSQL on this machine that we may send signals to.

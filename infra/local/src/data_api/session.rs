@@ -80,6 +80,9 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     );
     let (client, connection) = postgres.connect(NoTls).await.map_err(|e| end(&e))?;
     let connection = tokio::spawn(connection);
+    // What runs ends with whoever asked: a session whose connection is lost would else work on, seen by nobody.
+    // PostgreSQL before 14 does not know the setting.
+    let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
