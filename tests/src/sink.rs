@@ -27,6 +27,8 @@ struct Arrived {
     held: usize,
     /// Runs in the result of a query.
     result_runs: usize,
+    /// What a publish takes before it is answered.
+    latency: Duration,
 }
 
 /// A topic that everything can be sent to.
@@ -70,6 +72,11 @@ impl Sink {
         self.lock().result_runs = runs;
     }
 
+    /// From now on, a publish takes so long before it is answered.
+    pub fn take(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
     /// How many calls there were.
     pub fn calls(&self) -> usize {
         self.lock().calls
@@ -82,7 +89,8 @@ impl Sink {
 
     /// Forgets what has arrived, and holds back what comes after `hold_after` calls.
     pub fn reset(&self, hold_after: Option<usize>) {
-        *self.lock() = Arrived { hold_after, ..Arrived::default() };
+        let mut arrived = self.lock();
+        *arrived = Arrived { hold_after, latency: arrived.latency, ..Arrived::default() };
     }
 
     /// Waits until a call is held back.
@@ -116,13 +124,16 @@ async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> St
     }
     let fields: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
     let go_on = sink.go_on.notified();
-    let hold = {
+    let (hold, latency) = {
         let mut arrived = sink.lock();
         arrived.calls += 1;
         let hold = arrived.hold_after.is_some_and(|after| arrived.calls > after);
         arrived.held += usize::from(hold);
-        hold
+        (hold, arrived.latency)
     };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     if hold {
         // What is held back has not been sent: it counts once it is let go.
         sink.held.notify_one();
