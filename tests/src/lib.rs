@@ -72,6 +72,17 @@ where
     conclusion.exit_code()
 }
 
+/// Runs a program to its end, or until a signal is to end it: what it has started is dropped then.
+///
+/// # Errors
+/// Those of the program, or that it was interrupted.
+pub async fn until_interrupted(program: impl Future<Output = Any<()>>) -> Any<()> {
+    tokio::select! {
+        outcome = program => outcome,
+        () = interrupted() => Err(failed("interrupted")),
+    }
+}
+
 /// An error with this text, to end a test with.
 pub fn failed(text: impl Into<String>) -> Box<dyn std::error::Error + Send + Sync> {
     text.into().into()

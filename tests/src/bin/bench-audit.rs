@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::postgres::Postgres;
-use redshift_local::stack::process::interrupted;
 use redshift_local::stack::project;
 use redshift_local::stack::warehouse::Warehouse;
 use serde_json::{Value, json};
-use tests::Any;
 use tests::host::{Function, python_function, release};
 use tests::sink::Sink;
+use tests::{Any, until_interrupted};
 use tokio::process::Command;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:topic";
@@ -24,10 +23,7 @@ const TIME: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> Any<()> {
-    tokio::select! {
-        outcome = run() => outcome,
-        () = interrupted() => Err("interrupted".into()),
-    }
+    until_interrupted(run()).await
 }
 
 async fn run() -> Any<()> {

@@ -17,7 +17,6 @@ use axum::routing::post;
 use redshift_local::data_api::{Config, Running};
 use redshift_local::stack::execution::follow;
 use redshift_local::stack::postgres::Postgres;
-use redshift_local::stack::process::interrupted;
 use redshift_local::stack::warehouse::Warehouse;
 use redshift_local::stack::{WORKGROUP, project, sdk_config};
 use serde_json::{Value, json};
@@ -25,7 +24,7 @@ use tempfile::TempDir;
 use tests::engines::definition;
 use tests::host::{Function, release};
 use tests::moto::{Moto, Upstream};
-use tests::{Any, failed};
+use tests::{Any, failed, until_interrupted};
 use tokio::process::Command;
 
 /// How long the load takes.
@@ -37,10 +36,7 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
 
 #[tokio::main]
 async fn main() -> Any<()> {
-    tokio::select! {
-        outcome = run() => outcome,
-        () = interrupted() => Err("interrupted".into()),
-    }
+    until_interrupted(run()).await
 }
 
 async fn run() -> Any<()> {

@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plotters::prelude::*;
-use redshift_local::stack::process::interrupted;
 use redshift_local::stack::{project, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::host::{Function, python_function, release};
 use tests::sink::Sink;
 use tests::tls::Authority;
-use tests::{Any, failed};
+use tests::{Any, failed, until_interrupted};
 use tokio::process::Command;
 
 /// Starts of each subject, one subject after the other in every round.
@@ -100,10 +99,7 @@ struct Row {
 
 #[tokio::main]
 async fn main() -> Any<()> {
-    tokio::select! {
-        outcome = run() => outcome,
-        () = interrupted() => Err("interrupted".into()),
-    }
+    until_interrupted(run()).await
 }
 
 async fn run() -> Any<()> {
