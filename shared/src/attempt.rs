@@ -67,6 +67,11 @@ impl LogicalAttempt {
         Ok(self)
     }
 
+    /// The number of the call in its list, from 0.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
     /// The number of the attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -81,19 +86,65 @@ impl LogicalAttempt {
 
     /// `<machine>/<execution name>/<step>/<attempt>`, and behind it the workflow run where there is one.
     pub fn statement_name(&self) -> String {
-        let run = self.workflow_run.as_ref().map(|id| format!("/{id}")).unwrap_or_default();
+        let run = self.workflow_run.as_ref().map(|id| format!("/{}", one_part(id))).unwrap_or_default();
         format!("{}{}/{}{run}", execution_prefix(&self.execution_id), self.step, self.attempt)
     }
 }
 
 /// What the names of an execution's statements begin with: `<machine>/<execution name>/`. It ends in a
 /// separator because ListStatements matches by prefix, where `abc` also hits `abc1`.
+///
+/// An id that is no execution's ARN becomes one part, whatever it holds: the prefix of `nightly` is no prefix of
+/// what belongs to `nightly/eu`.
 pub fn execution_prefix(execution_id: &str) -> String {
-    // arn:aws:states:REGION:ACCOUNT:execution:MACHINE:NAME
-    let parts: Vec<_> = execution_id.splitn(8, ':').collect();
-    match parts.as_slice() {
-        ["arn", _, "states", _, _, "execution", machine, name] => format!("{machine}/{name}/"),
-        _ => format!("direct/{execution_id}/"),
+    match ExecutionArn::parse(execution_id) {
+        Some(arn) => format!("{}/{}/", arn.machine, arn.name),
+        None => format!("direct/{}/", one_part(execution_id)),
+    }
+}
+
+/// Whether a statement's name is that of a procedure call of this execution, and not merely begins like one.
+pub fn is_statement_of(name: &str, execution_id: &str) -> bool {
+    let Some(rest) = name.strip_prefix(&execution_prefix(execution_id)) else { return false };
+    let number = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.chars().all(|c| c.is_ascii_digit()));
+    let mut parts = rest.splitn(3, '/');
+    number(parts.next()) && number(parts.next())
+}
+
+/// A text as one part of a statement's name, whose separator it may hold.
+fn one_part(text: &str) -> String {
+    text.replace('%', "%25").replace('/', "%2F")
+}
+
+/// An execution's ARN, `arn:PARTITION:states:REGION:ACCOUNT:execution:MACHINE:NAME`, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutionArn<'a> {
+    /// All up to the resource: `arn:PARTITION:states:REGION:ACCOUNT`.
+    account: &'a str,
+    /// The state machine's name.
+    pub machine: &'a str,
+    /// The execution's name.
+    pub name: &'a str,
+}
+
+impl<'a> ExecutionArn<'a> {
+    /// Reads an ARN; nothing where the text is none of an execution.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (account, resource) = text.split_once(":execution:")?;
+        let (machine, name) = resource.split_once(':')?;
+        let parts: Vec<_> = account.split(':').collect();
+        let is_states = matches!(parts.as_slice(), ["arn", _, "states", _, _]);
+        (is_states && !machine.is_empty() && !name.is_empty()).then_some(Self { account, machine, name })
+    }
+
+    /// The state machine's ARN.
+    pub fn machine_arn(&self) -> String {
+        format!("{}:stateMachine:{}", self.account, self.machine)
+    }
+
+    /// The ARN of the execution of the same machine that has this name.
+    pub fn sibling(&self, name: &str) -> String {
+        format!("{}:execution:{}:{name}", self.account, self.machine)
     }
 }
 
@@ -137,6 +188,53 @@ mod tests {
         assert_eq!(of_run.client_token(), attempt(1, 2).client_token(), "it is the same attempt");
         assert_eq!(execution_prefix(ARN), "loader/run-1/");
         assert_eq!(execution_prefix("b5c1"), "direct/b5c1/");
+    }
+
+    #[test]
+    fn an_identity_is_no_prefix_of_another() {
+        let name = |id: &str, run: Option<&str>| {
+            let attempt = LogicalAttempt::new(id, 0, 1).expect("valid").of_workflow_run(run.map(str::to_owned));
+            attempt.expect("valid").statement_name()
+        };
+        let ids = [
+            "nightly",
+            "nightly/eu",
+            "nightly/0",
+            "nightly/0/1",
+            "nightly/0/1/eu",
+            "nightly%2Feu",
+            "n",
+            "0",
+            "0/1",
+            "%",
+            ARN,
+        ];
+        for one in ids {
+            for other in ids {
+                for run in [None, Some("wr_1"), Some("0/1"), Some("eu/0/1")] {
+                    assert_eq!(is_statement_of(&name(other, run), one), one == other, "{one} {other} {run:?}");
+                }
+            }
+        }
+        assert!(!is_statement_of("loader/run-1/notify/1", ARN), "the query of the notifications ends by itself");
+        assert!(!is_statement_of("loader/run-1/0/", ARN) && !is_statement_of("loader/run-1/0", ARN));
+    }
+
+    #[test]
+    fn an_arn_is_taken_apart() {
+        let arn = ExecutionArn::parse(ARN).expect("an ARN");
+        assert_eq!((arn.machine, arn.name), ("loader", "run-1"));
+        assert_eq!(arn.machine_arn(), "arn:aws:states:eu-west-1:123456789012:stateMachine:loader");
+        assert_eq!(arn.sibling("run-2"), ARN.replace("run-1", "run-2"));
+        for other in [
+            "",
+            "nightly",
+            "arn:aws:states:eu-west-1:123456789012:stateMachine:loader",
+            "arn:aws:states:r:a:execution:m",
+            "arn:aws:sns:r:a:execution:m:n",
+        ] {
+            assert_eq!(ExecutionArn::parse(other), None, "{other}");
+        }
     }
 
     #[test]

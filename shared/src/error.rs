@@ -63,6 +63,12 @@ pub enum Error {
     /// again.
     #[error("{0}")]
     NotificationsIncomplete(String),
+    /// A statement of an execution that has ended still runs, although its cancellation was requested.
+    #[error("{0}")]
+    StillRunning(String),
+    /// A fault of the functions themselves. Never retried.
+    #[error("{0}")]
+    Internal(String),
 }
 
 impl Error {
@@ -80,6 +86,8 @@ impl Error {
         "AuditQueryFailed",
         "TopicNotFound",
         "NotificationsIncomplete",
+        "StillRunning",
+        "Internal",
     ];
 
     /// The names that Step Functions repeats with the same token: what passes by itself.
@@ -100,6 +108,8 @@ impl Error {
             Self::AuditQueryFailed(_) => "AuditQueryFailed",
             Self::TopicNotFound(_) => "TopicNotFound",
             Self::NotificationsIncomplete(_) => "NotificationsIncomplete",
+            Self::StillRunning(_) => "StillRunning",
+            Self::Internal(_) => "Internal",
         }
     }
 
@@ -123,7 +133,9 @@ impl Error {
         | Self::UnknownStatus(text)
         | Self::AuditQueryFailed(text)
         | Self::TopicNotFound(text)
-        | Self::NotificationsIncomplete(text)) = &mut self;
+        | Self::NotificationsIncomplete(text)
+        | Self::StillRunning(text)
+        | Self::Internal(text)) = &mut self;
         *text = say(text);
         self
     }

@@ -23,6 +23,9 @@ const ELAPSED_PER_WAIT: u64 = 20;
 const EVENTS_OF_A_SUBMIT: u64 = 7;
 /// Events of a turn of the loop: the same for a check, and WaitEntered, Exited.
 const EVENTS_PER_LOOP: u64 = 9;
+/// The bounds of the pause between two looks at the queue of executions, in seconds.
+const LEAST_TURN_WAIT: u64 = 5;
+const MOST_TURN_WAIT: u64 = 300;
 /// How often a cancelled statement is looked at: somebody waits for the answer.
 const WAIT_FOR_CANCEL: Duration = Duration::from_secs(2);
 
@@ -43,6 +46,23 @@ pub fn wait_after_cancel() -> Duration {
 pub fn long_poll(left: Duration) -> Option<Duration> {
     let seconds = left.as_secs().min(MAX_LONG_POLL.as_secs());
     (seconds >= 1).then(|| Duration::from_secs(seconds))
+}
+
+/// How long to pause before the next look at whether an execution's turn has come, `elapsed` after it started to
+/// queue: 5 % of that, from 5 s to 5 minutes. Nobody waits for a statement yet, so a look may come later than at a
+/// statement, and a day in the queue stays cheap.
+pub fn wait_for_turn(elapsed: Duration) -> Duration {
+    Duration::from_secs((elapsed.as_secs() / ELAPSED_PER_WAIT).clamp(LEAST_TURN_WAIT, MOST_TURN_WAIT))
+}
+
+/// What queueing for `duration` adds to the execution's history.
+pub fn events_of_turn(duration: Duration) -> u64 {
+    let (mut elapsed, mut loops) = (Duration::ZERO, 0);
+    while elapsed < duration {
+        elapsed += wait_for_turn(elapsed);
+        loops += 1;
+    }
+    EVENTS_OF_A_SUBMIT + EVENTS_PER_LOOP * loops
 }
 
 /// How long to wait before a new attempt, after attempt number `attempt` (from 1) has failed: 10 s,
@@ -109,6 +129,14 @@ mod tests {
             let (late, loops) = play(Duration::from_secs(seconds), Duration::from_secs(DAY));
             assert_eq!((late, loops), (Duration::ZERO, 0));
         }
+    }
+
+    #[test]
+    fn the_queue_is_looked_at_less_and_less() {
+        let waits = [0, 60, 100, 200, 3600, 6000, DAY].map(|s| wait_for_turn(Duration::from_secs(s)).as_secs());
+        assert_eq!(waits, [5, 5, 5, 10, 180, 300, 300]);
+        let events = [0, 60, 3600, DAY].map(|s| events_of_turn(Duration::from_secs(s)));
+        assert_eq!(events, [7, 115, 871, 3373]);
     }
 
     #[test]

@@ -41,6 +41,12 @@ pub struct Ticket {
     /// The Glue workflow run that it belongs to.
     #[serde(default, skip_serializing_if = "WorkflowRun::is_none")]
     pub context: WorkflowRun,
+    /// The number of its call in the execution's list, from 0.
+    #[serde(default)]
+    pub step: u32,
+    /// How many calls the list has; absent where there is no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
     /// The number of this attempt, from 1.
     #[serde(default = "one")]
     pub attempt: u32,
@@ -65,6 +71,27 @@ impl Ticket {
         let elapsed = self.created_at.map_or(Duration::ZERO, |at| since(at, now));
         Duration::from_secs(self.timeout_seconds).saturating_sub(elapsed)
     }
+
+    /// When its clock started: the earliest time that is known, and `now` where none is.
+    ///
+    /// A description without a CreatedAt, or with one in the future, never starts the clock anew.
+    fn started(&self, description: &Description, now: SystemTime) -> SystemTime {
+        [self.created_at, description.created_at].into_iter().flatten().fold(now, SystemTime::min)
+    }
+
+    /// What to submit once this has ended: the same call again after a failure that may pass, the next one of the
+    /// list after a success; nothing where the list is done or the failure stays.
+    fn next(&self, end: &End) -> Option<Cursor> {
+        let count = self.count?;
+        match &end.failure {
+            Some(failure) => (failure.retryable && self.attempt < self.max_attempts).then(|| Cursor {
+                step: self.step,
+                attempt: self.attempt + 1,
+                count,
+            }),
+            None => (self.step + 1 < count).then(|| Cursor { step: self.step + 1, attempt: 1, count }),
+        }
+    }
 }
 
 /// Checks a time-out of the input or the environment.
@@ -79,6 +106,25 @@ pub fn check_timeout(seconds: u64) -> Result<u64> {
         "TimeoutSeconds is {seconds}; it has to be 1 to {}, the longest that a statement may run",
         MAX_TIMEOUT.as_secs()
     )))
+}
+
+/// Which call of an execution's list is submitted, and for which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Cursor {
+    /// The number of the call, from 0.
+    pub step: u32,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// How many calls the list has.
+    pub count: u32,
+}
+
+impl Cursor {
+    /// The first attempt of the first call.
+    pub fn first(count: u32) -> Self {
+        Self { step: 0, attempt: 1, count }
+    }
 }
 
 /// The answer of proc-runner and status-checker, and the input of the next check.
@@ -97,6 +143,9 @@ pub struct Progress {
     /// How it ended; absent while it runs.
     #[serde(flatten)]
     pub end: Option<End>,
+    /// What is to be submitted next; absent while it runs, and where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Cursor>,
 }
 
 /// How a statement ended.
@@ -147,7 +196,7 @@ pub enum Decision {
 /// at most `grace`: a roll-back takes its time, and a statement that made it after all is FINISHED.
 pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: SystemTime) -> Decision {
     let timeout = Duration::from_secs(ticket.timeout_seconds);
-    let elapsed = since(description.created_at, now);
+    let elapsed = since(ticket.started(description, now), now);
     let over = format!(
         "{} ran longer than its TimeoutSeconds of {}",
         ticket.procedure.as_deref().unwrap_or("the statement"),
@@ -200,12 +249,14 @@ impl Progress {
             Decision::Cancel => (polling::wait_after_cancel(), None),
             Decision::End(end) => (Duration::from_secs(1), Some(end)),
         };
+        let started = ticket.started(description, now);
         Self {
-            ticket: Ticket { created_at: Some(description.created_at), ..ticket },
             status: description.status.as_str(),
             wait_seconds: wait.as_secs(),
-            elapsed_seconds: since(description.created_at, now).as_secs(),
+            elapsed_seconds: since(started, now).as_secs(),
+            next: end.as_ref().and_then(|end| ticket.next(end)),
             end,
+            ticket: Ticket { created_at: Some(started), ..ticket },
         }
     }
 }
@@ -221,6 +272,8 @@ impl Ticket {
             statement_name: None,
             execution_id: None,
             context: WorkflowRun::default(),
+            step: 0,
+            count: None,
             attempt: 1,
             max_attempts: 1,
             cancel_requested_at: None,
@@ -298,8 +351,7 @@ mod tests {
         Description {
             id: StatementId::parse(ID).expect("valid"),
             status,
-            created_at: start(),
-            updated_at: start(),
+            created_at: Some(start()),
             duration: Duration::from_millis(2500),
             error: (!error.is_empty()).then(|| error.to_owned()),
             result_rows: None,
@@ -353,6 +405,55 @@ mod tests {
         let now = start() - Duration::from_secs(3);
         let decision = decide(&ticket(None), &described(Status::Started, ""), GRACE, now);
         assert_eq!(decision, Decision::Wait(Duration::from_secs(1)));
+    }
+
+    /// The service may leave CreatedAt out, and its clock may be ahead: the deadline comes all the same.
+    #[test]
+    fn no_description_starts_the_clock_anew() {
+        for created_at in [None, Some(after(9000)), Some(after(50))] {
+            let mut description = described(Status::Started, "");
+            description.created_at = created_at;
+            assert_eq!(decide(&ticket(None), &description, GRACE, after(100)), Decision::Cancel, "{created_at:?}");
+            // A check by hand, which knows no time: its clock starts with the first look, and goes on.
+            let unknown = Ticket { created_at: None, ..ticket(None) };
+            let first = decide(&unknown, &description, GRACE, after(40));
+            let first = Progress::new(unknown, &description, first, after(40));
+            let known = first.ticket.created_at.expect("a time");
+            assert!(known <= after(40), "{created_at:?}");
+            let second = decide(&first.ticket, &description, GRACE, after(140));
+            assert_eq!(second, Decision::Cancel, "{created_at:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_next_is_said_at_the_end() {
+        let next = |step, count, attempt, status, error| {
+            let ticket = Ticket { step, count, attempt, max_attempts: 3, ..ticket(None) };
+            let description = described(status, error);
+            let decision = decide(&ticket, &description, GRACE, after(5));
+            Progress::new(ticket, &description, decision, after(5))
+                .next
+                .map(|next| (next.step, next.attempt, next.count))
+        };
+        let conflict = "ERROR: deadlock detected";
+        for (step, count, attempt, status, error, expected) in [
+            (0, Some(2), 1, Status::Finished, "", Some((1, 1, 2))),
+            (0, Some(2), 3, Status::Finished, "", Some((1, 1, 2))),
+            (1, Some(2), 1, Status::Finished, "", None),
+            (0, Some(2), 1, Status::Failed, conflict, Some((0, 2, 2))),
+            (1, Some(2), 2, Status::Failed, conflict, Some((1, 3, 2))),
+            (1, Some(2), 3, Status::Failed, conflict, None),
+            (0, Some(2), 1, Status::Failed, "ERROR: division by zero", None),
+            (0, Some(2), 1, Status::Started, "", None),
+            (0, None, 1, Status::Finished, "", None),
+            (0, None, 1, Status::Failed, conflict, None),
+        ] {
+            assert_eq!(
+                next(step, count, attempt, status, error),
+                expected,
+                "{step} {count:?} {attempt} {status} {error}"
+            );
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub use aws_smithy_http_client::tls::TrustStore;
 use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use lambda_runtime::tracing::{self, Instrument, Span};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -120,6 +121,14 @@ pub fn parse<T: DeserializeOwned>(payload: Value) -> Result<T> {
     // The error of serde_json may quote a value of the payload; its category and place are enough.
     serde_json::from_value(payload)
         .map_err(|e| Error::InvalidInput(format!("the payload does not fit: {}", describe(&e))))
+}
+
+/// An answer as JSON.
+///
+/// # Errors
+/// `Internal` where it cannot be written: a fault of ours.
+pub fn answer(answer: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(answer).map_err(|_| Error::Internal("the answer cannot be written as JSON".into()))
 }
 
 /// An error of serde_json without the values that it quotes ("invalid type: string \"secret\", ...").

@@ -132,10 +132,8 @@ pub struct Description {
     pub id: StatementId,
     /// Where it stands.
     pub status: Status,
-    /// When the service accepted it.
-    pub created_at: SystemTime,
-    /// When it last changed; for a statement that has ended, its end.
-    pub updated_at: SystemTime,
+    /// When the service accepted it, where it says so.
+    pub created_at: Option<SystemTime>,
     /// How long it ran; zero until it has ended.
     pub duration: Duration,
     /// The engine's text, where it failed or was aborted.
@@ -259,10 +257,29 @@ impl Listed {
 /// ListStatements shows only FINISHED ones unless told otherwise, and only the caller's own role's.
 /// [API model]
 pub async fn find_by_name_prefix(client: &Client, target: &Target, prefix: &str) -> Result<Vec<Listed>> {
+    list(client, target, prefix, StatusString::All).await
+}
+
+/// Every active statement of this role whose name begins with `prefix`, which may be empty.
+///
+/// Asks for one active status after the other: a list of all statuses over a day of statements can time out. In the
+/// order in which a statement goes through them, so that one which moves on meanwhile is seen later. A status that
+/// this version does not know is not seen.
+pub async fn find_active(client: &Client, target: &Target, prefix: &str) -> Result<Vec<Listed>> {
+    let mut found: Vec<Listed> = Vec::new();
+    for status in [StatusString::Submitted, StatusString::Picked, StatusString::Started] {
+        let listed = list(client, target, prefix, status).await?;
+        found.extend(listed.into_iter().filter(Listed::is_active));
+    }
+    found.dedup_by(|a, b| a.id == b.id);
+    Ok(found)
+}
+
+async fn list(client: &Client, target: &Target, prefix: &str, status: StatusString) -> Result<Vec<Listed>> {
     let mut pages = client
         .list_statements()
         .set_statement_name((!prefix.is_empty()).then(|| prefix.to_owned()))
-        .status(StatusString::All)
+        .status(status)
         .database(target.database())
         .set_workgroup_name(target.workgroup().map(str::to_owned))
         .set_cluster_identifier(target.cluster().map(str::to_owned))
@@ -304,9 +321,9 @@ pub async fn check_alone(
     let own = attempt.statement_name();
     let is_other = |s: &Listed| {
         let same = QualifiedName::called_by(&s.sql).is_some_and(|name| name.same_as(call.procedure()));
-        same && s.is_active() && s.name != own
+        same && s.name != own
     };
-    match find_by_name_prefix(client, target, "").await?.into_iter().find(is_other) {
+    match find_active(client, target, "").await?.into_iter().find(is_other) {
         None => Ok(()),
         Some(other) => {
             Err(Error::AlreadyRunning(format!("{call} is running already as statement {} ({})", other.id, other.name)))
@@ -318,12 +335,10 @@ impl TryFrom<DescribeStatementOutput> for Description {
     type Error = Error;
 
     fn try_from(answer: DescribeStatementOutput) -> Result<Self> {
-        let created_at = answer.created_at().map_or_else(SystemTime::now, system_time);
         Ok(Self {
             id: StatementId::parse(answer.id())?,
             status: Status::parse(answer.status().map_or("", StatusString::as_str))?,
-            created_at,
-            updated_at: answer.updated_at().map_or(created_at, system_time),
+            created_at: answer.created_at().and_then(|at| SystemTime::try_from(*at).ok()),
             duration: Duration::from_nanos(answer.duration().try_into().unwrap_or(0)),
             error: answer.error().filter(|e| !e.is_empty()).map(str::to_owned),
             result_rows: Some(answer.result_rows()).filter(|rows| *rows >= 0),
@@ -545,15 +560,20 @@ mod tests {
             ("m/e/0/1", "CALL dev.q();", StatusString::Started, true),
             ("direct/x/0/1", "CALL dev.p();", StatusString::Started, true),
         ] {
+            // The service filters by the one status that it is asked for.
             let rule = mock!(Client::list_statements)
-                .match_requests(|r| r.status() == Some(&StatusString::All))
-                .then_output(move || {
+                .match_requests(|r| r.status().is_some_and(|status| *status != StatusString::All))
+                .then_compute_output(move |r| {
                     let statement = StatementData::builder().id(ID).statement_name(name).query_string(sql);
                     let statement = statement.status(status.clone()).build().expect("complete");
-                    ListStatementsOutput::builder().statements(statement).build().expect("complete")
+                    let listed = (r.status() == Some(&status)).then_some(statement);
+                    let listed = listed.into_iter().collect();
+                    ListStatementsOutput::builder().set_statements(Some(listed)).build().expect("complete")
                 });
-            let answer = check_alone(&mock_client!(aws_sdk_redshiftdata, [&rule]), &target(), &call, &own).await;
+            let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&rule]);
+            let answer = check_alone(&client, &target(), &call, &own).await;
             assert_eq!(answer.is_ok(), alone, "{name} {sql}");
+            assert_eq!(rule.num_calls(), 3, "one active status after the other");
             assert!(answer.is_ok() || answer.is_err_and(|e| e.name() == "AlreadyRunning"));
         }
     }

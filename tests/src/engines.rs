@@ -5,11 +5,9 @@
 //! `http://localhost:$MOTO_PORT`. Waits take no time and pauses between retries a second at most; their order and
 //! number are those of the definition.
 //!
-//! Glue and EMR are scripted too: MiniStack answers their states from its mocked service integrations,
-//! moto calls Glue at the gateway. Neither compares two timestamps: MiniStack does not know how, moto writes
-//! Glue's in a way of its own; and MiniStack repeats a mocked failure for ever, moto renames Glue's. Such a scenario
-//! is for moto alone, whose states invoke scripted functions with the same parameters then, as its EMR step always
-//! does: it has no `elasticmapreduce:addStep.sync`.
+//! EMR is scripted too: MiniStack answers its states from its mocked service integrations. moto has no
+//! `elasticmapreduce:addStep.sync`, so its EMR states invoke scripted functions with the same parameters. MiniStack
+//! repeats a mocked failure for ever: a scenario in which EMR fails and then answers is for moto alone.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,9 +20,8 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, Request, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::future::try_join_all;
@@ -40,14 +37,8 @@ use crate::moto::{Moto, Upstream, post_json};
 use crate::{Any, failed};
 
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
-/// The states that Glue answers, by its operations.
-const GLUE: [(&str, &str); 3] = [
-    ("AWSGlue.GetWorkflow", "GetWorkflow"),
-    ("AWSGlue.GetWorkflowRun", "GetRun"),
-    ("AWSGlue.GetWorkflowRuns", "ListRuns"),
-];
-/// The state that EMR answers.
-const STEP: &str = "RunStep";
+/// The states that EMR answers.
+const EMR: [&str; 3] = ["RunStep", "FindStep", "CancelStep"];
 const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
 const LIMIT: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -75,41 +66,29 @@ pub struct Scenario {
     pub name: String,
     /// The execution's input.
     pub input: Value,
-    /// What each function answers, in turn; Glue and EMR by the names of their states. The machine asks
-    /// them where they have answers.
+    /// What each function answers, in turn; EMR by the names of its states.
     pub answers: HashMap<&'static str, Vec<Answer>>,
     /// Whether the topic exists.
     pub topic: bool,
-    /// Play it on moto alone, with Glue's states as functions: two timestamps are compared, or Glue fails.
+    /// Play it on moto alone: EMR fails, and then answers.
     pub only_moto: bool,
     /// The task that times out when its answer is late.
     pub hurried: Option<&'static str>,
 }
 
 impl Scenario {
-    fn asks_glue(&self) -> bool {
-        GLUE.iter().any(|(_, state)| self.answers.contains_key(state))
-    }
-
     fn asks_emr(&self) -> bool {
-        self.answers.contains_key(STEP)
+        EMR.iter().any(|state| self.answers.contains_key(state))
     }
 
     /// Whether a machine of its own is needed, and not only an execution.
     fn needs_machine(&self) -> bool {
-        self.asks_glue() || self.asks_emr() || self.hurried.is_some()
+        self.asks_emr() || self.hurried.is_some()
     }
 
     /// The engines whose way means something.
     fn engines(&self) -> &'static [&'static str] {
-        let fails = |answers: &[Answer]| answers.iter().any(|answer| matches!(answer, Answer::Fail(_)));
-        let service_fails = self.answers.iter().any(|(name, answers)| !FUNCTIONS.contains(name) && fails(answers));
-        match (self.only_moto, service_fails) {
-            (true, _) => &["moto"],
-            // moto has names of its own for what services refuse, and takes no scripted error of Step Functions'.
-            (false, true) => &["MiniStack"],
-            (false, false) => &["MiniStack", "moto"],
-        }
+        if self.only_moto { &["moto"] } else { &["MiniStack", "moto"] }
     }
 }
 
@@ -120,7 +99,7 @@ pub struct Played {
     pub states: Vec<String>,
     /// The calls of functions: name and payload.
     pub calls: Vec<(String, Value)>,
-    /// How often each function, or state that Glue or EMR answers, was called.
+    /// How often each function, or state that EMR answers, was called.
     pub asked: HashMap<String, usize>,
     /// How the execution ended.
     pub status: String,
@@ -153,7 +132,7 @@ impl Scripts {
     fn answer(&self, name: &'static str, body: &[u8]) -> Option<Answer> {
         let payload: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = payload.to_string();
-        // Every payload holds the execution's name: in its ARN, in the scripted Id, as the workflow's name.
+        // Every payload holds the execution's name: in its ARN, in the scripted Id, as the cluster's name.
         self.with(|scripts| {
             let (_, script) = scripts.iter_mut().find(|(name, _)| text.contains(name.as_str()))?;
             *script.asked.entry(name.to_owned()).or_default() += 1;
@@ -172,8 +151,8 @@ struct Gateway {
 }
 
 async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<String>, body: Bytes) -> Response {
-    let states = GLUE.into_iter().map(|(_, state)| state).chain([STEP]).find(|s| *s == function);
-    let function = states.or(FUNCTIONS.into_iter().find(|f| function.contains(f))).unwrap_or_default();
+    let state = EMR.into_iter().find(|s| *s == function);
+    let function = state.or(FUNCTIONS.into_iter().find(|f| function.contains(f))).unwrap_or_default();
     let answer = gateway.scripts.answer(function, &body);
     let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
     match answer {
@@ -193,22 +172,9 @@ async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<Strin
     }
 }
 
-/// What moto asks AWS for: Glue from the script, the rest from moto itself.
-async fn call(State(gateway): State<Gateway>, headers: HeaderMap, request: Request) -> Response {
-    let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
-    let Some((_, state)) = GLUE.into_iter().find(|(operation, _)| target == Some(*operation)) else {
-        return gateway.moto.pass(request).await;
-    };
-    let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
-    match gateway.scripts.answer(state, &body) {
-        Some(Answer::Give(value)) => value.to_string().into_response(),
-        Some(Answer::Fail(name)) => {
-            let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
-            let body = json!({"__type": name, "message": "on purpose"}).to_string();
-            (StatusCode::BAD_REQUEST, request_id, body).into_response()
-        }
-        Some(Answer::Late) | None => StatusCode::NOT_IMPLEMENTED.into_response(),
-    }
+/// What moto asks AWS for.
+async fn call(State(gateway): State<Gateway>, request: Request) -> Response {
+    gateway.moto.pass(request).await
 }
 
 /// Both engines, ready.
@@ -224,7 +190,7 @@ pub struct Engines {
     _dir: TempDir,
 }
 
-/// MiniStack's mocked service integrations: what answers the states of Glue and EMR.
+/// MiniStack's mocked service integrations: what answers the states of EMR.
 #[derive(Debug, Default)]
 struct Mocks {
     machines: Map<String, Value>,
@@ -275,7 +241,7 @@ impl Engines {
         let motos = try_join_all((0..MOTOS).map(|_| Moto::start(dir.path(), gateway))).await?;
         let on_moto = |moto: String| async move { Engine::make(&sdk_config(&moto).await).await };
         let on_motos = try_join_all(motos.iter().map(|moto| on_moto(moto.url.clone()))).await?;
-        let ministack = MiniStack::start(take_port(None).await?, "http://127.0.0.1:1", Some(0.0), dir.path()).await?;
+        let ministack = MiniStack::start(take_port(None).await?, &[], Some(0.0), dir.path()).await?;
         let config = sdk_config(&ministack.url()).await;
         make_role(&ministack.url()).await?;
         make_functions(&config, &motos[0].gateway, dir.path()).await?;
@@ -298,9 +264,9 @@ impl Engines {
         try_join_all(scenario.engines().iter().map(|name| on(name))).await
     }
 
-    /// Tells MiniStack the answers of Glue and EMR, next to those of the scenarios before.
+    /// Tells MiniStack the answers of EMR, next to those of the scenarios before.
     async fn mock(&self, scenario: &Scenario) -> Any<()> {
-        if !scenario.asks_glue() && !scenario.asks_emr() {
+        if !scenario.asks_emr() {
             return Ok(());
         }
         // Held until MiniStack has it: an older list must not replace a newer one.
@@ -361,7 +327,7 @@ impl Engine {
         let sfn = aws_sdk_sfn::Client::new(config);
         let mut machines = Vec::new();
         for (name, topic) in [("loader", topic.clone()), ("loader-without-topic", format!("{topic}-missing"))] {
-            let definition = hurried(definition(&topic, "", "")?).to_string();
+            let definition = hurried(definition(&topic)?).to_string();
             let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }
@@ -369,20 +335,19 @@ impl Engine {
         Ok(Self { sfn, topic, machines })
     }
 
-    /// The machine for a scenario: with Glue or EMR one of its own, whose workflow has the execution's name.
+    /// The machine for a scenario: with EMR one of its own.
     async fn machine(&self, scenario: &Scenario, name: &str, engine: &str) -> Any<String> {
         if !scenario.needs_machine() {
             return Ok(self.machines[usize::from(!scenario.topic)].clone());
         }
-        let workflow = if scenario.asks_glue() { name } else { "" };
-        let cluster = if scenario.asks_emr() { name } else { "" };
-        let mut definition = hurried(definition(&self.topic, workflow, cluster)?);
+        let mut definition = hurried(definition(&self.topic)?);
         if let Some(task) = scenario.hurried {
-            definition["States"][task]["TimeoutSeconds"] = json!(HURRIED_SECONDS);
+            let state = definition["States"][task].as_object_mut().ok_or("a task to hurry")?;
+            state.remove("TimeoutSecondsPath");
+            state.insert("TimeoutSeconds".into(), json!(HURRIED_SECONDS));
         }
         if engine == "moto" {
-            let glue = GLUE.iter().map(|(_, state)| *state).filter(|_| scenario.only_moto);
-            definition = as_functions(definition, glue.chain([STEP]));
+            definition = as_functions(definition, EMR);
         }
         let create = self.sfn.create_state_machine().name(name).definition(definition.to_string()).role_arn(ROLE);
         let arn = create.send().await?.state_machine_arn;
@@ -457,7 +422,7 @@ fn lambda_cause(text: &str) -> Value {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<Value> {
+pub fn definition(topic: &str) -> Any<Value> {
     let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
     for (name, value) in [
         ("ProcRunnerArn", "proc-runner"),
@@ -466,12 +431,6 @@ pub fn definition(topic: &str, workflow: &str, cluster: &str) -> Any<Value> {
         ("TopicArn", topic),
         ("Partition", "aws"),
         ("ConsoleUrl", "https://console/"),
-        ("LoadProcedure", "dev.enriched_orders_sp"),
-        ("AuditProcedure", "dev.audit_orders_sp"),
-        ("GlueWorkflowName", workflow),
-        ("EmrClusterId", cluster),
-        ("EmrStepArguments", "spark-submit  s3://bucket/move.py"),
-        ("EmrStepTimeoutSeconds", "3600"),
     ] {
         text = text.replace(&format!("${{{name}}}"), value);
     }
@@ -492,16 +451,15 @@ fn hurried(mut machine: Value) -> Value {
     machine
 }
 
-/// The definition with some states as functions that get the states' parameters.
-fn as_functions(mut machine: Value, states: impl Iterator<Item = &'static str>) -> Value {
+/// The definition with some states as functions that get the states' parameters, and whose payload is the result.
+fn as_functions(mut machine: Value, states: impl IntoIterator<Item = &'static str>) -> Value {
     for name in states {
         let state = &mut machine["States"][name];
         state["Resource"] = json!("arn:aws:states:::lambda:invoke");
         state["Parameters"] = json!({"FunctionName": name, "Payload": state["Parameters"]});
-        for path in
-            state.get_mut("ResultSelector").and_then(Value::as_object_mut).into_iter().flat_map(|s| s.values_mut())
-        {
-            *path = json!(path.as_str().unwrap_or_default().replace("$.", "$.Payload."));
+        if state["ResultPath"].is_string() {
+            // Where the real answer has them.
+            state["ResultSelector"] = json!({"Steps.$": "$.Payload.Steps"});
         }
     }
     machine

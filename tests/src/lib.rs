@@ -4,6 +4,7 @@
 pub mod chaos;
 pub mod cost;
 pub mod engines;
+pub mod glue;
 pub mod host;
 pub mod load;
 pub mod moto;

@@ -9,12 +9,8 @@ use serde_json::{Value, json};
 use shared::{Error, polling, runtime};
 use tests::cost::Way;
 
-/// Names of Step Functions, Lambda and Glue themselves. [Step Functions developer guide, "Error handling"]
-const PLATFORM: &[&str] = &["States.", "Lambda.", "Sandbox.", "Runtime.", "Glue."];
-
-/// What the machine itself fails with, before a function is called.
-const OWN: &[&str] =
-    &["WorkflowLookupFailed", "WorkflowRunNotFound", "WorkflowNotFinished", "WorkflowNotSucceeded", "EmrStepFailed"];
+/// Names of Step Functions and Lambda themselves. [Step Functions developer guide, "Error handling"]
+const PLATFORM: &[&str] = &["States.", "Lambda.", "Sandbox.", "Runtime."];
 
 fn machine() -> Value {
     let text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json")).expect("the state machine");
@@ -48,15 +44,20 @@ fn the_machine_uses_no_name_that_the_functions_do_not_have() {
         for error in names(state, "Retry").into_iter().chain(names(state, "Catch")).filter(|n| ours(n)) {
             assert!(Error::NAMES.contains(&error), "{name} names {error}");
         }
-        for fixed in
-            [&state["Result"]["Error"], &state["Parameters"]["Error"], &state["Parameters"]["Failure"]["Error"]]
-        {
-            let known = |e: &str| Error::NAMES.contains(&e) || OWN.contains(&e);
-            assert!(fixed.as_str().is_none_or(known), "{name} makes up {fixed}");
+        for fixed in [&state["Result"]["Error"], &state["Parameters"]["Error"]] {
+            assert!(fixed.as_str().is_none_or(|e| Error::NAMES.contains(&e)), "{name} makes up {fixed}");
         }
     }
-    for own in OWN {
-        assert!(states(&machine).any(|(_, s)| s["Parameters"]["Error"] == **own), "{own} is nobody's");
+}
+
+/// Decisions are made in functions: what a Pass state copies stands in its input.
+#[test]
+fn no_pass_state_computes() {
+    let machine = machine();
+    let passes: Vec<_> = states(&machine).filter(|(_, s)| s["Type"] == "Pass").collect();
+    assert!(!passes.is_empty());
+    for (name, state) in passes {
+        assert!(!state.to_string().contains("States."), "{name} computes");
     }
 }
 
@@ -73,14 +74,13 @@ fn every_task_catches_everything_and_repeats_what_lambda_lost() {
         }
         assert!(state["TimeoutSeconds"].as_u64().is_some(), "{name} may hang");
         let retried = names(state, "Retry");
-        for needed in ["Lambda.ServiceException", "Lambda.Unknown", "Sandbox.Timedout", "Throttled"] {
+        for needed in
+            ["Lambda.ServiceException", "Lambda.Unknown", "Sandbox.Timedout", "Throttled", "ServiceUnavailable"]
+        {
             assert!(retried.contains(&needed) || retried.contains(&"States.ALL"), "{name} does not repeat {needed}");
         }
     }
 }
-
-/// Paths into what the machine did not make itself: its input, and what Glue answers.
-const FOREIGN: [&str; 4] = ["$.Input", "$.Procedures", "$.Glue", "$.Candidate"];
 
 /// The path that a comparison says is present.
 fn present(test: &Value) -> Option<String> {
@@ -107,7 +107,7 @@ fn missing(test: &Value, known: &BTreeSet<String>) -> Vec<String> {
     let fields = test.as_object().into_iter().flatten().filter(|_| !test["IsPresent"].is_boolean());
     let operands = fields.filter(|(name, _)| *name == "Variable" || name.ends_with("Path"));
     let paths = operands.filter_map(|(_, path)| path.as_str());
-    paths.filter(|p| FOREIGN.iter().any(|f| p.starts_with(f)) && !known.contains(*p)).map(str::to_owned).collect()
+    paths.filter(|p| !known.contains(*p)).map(str::to_owned).collect()
 }
 
 /// The operands of a Choice that may be missing when they are looked at; `known` are there.
@@ -126,18 +126,22 @@ fn unguarded(choice: &Value, mut known: BTreeSet<String>) -> Vec<String> {
 #[test]
 fn no_choice_looks_at_what_may_be_missing() {
     let machine = machine();
-    let unknown = machine["States"]["DefaultProcedures"]["Parameters"]["Unknown"].as_object().expect("defaults");
-    let merged: BTreeSet<_> = unknown.keys().map(|field| format!("$.Glue.Run.{field}")).collect();
-    let mut runs = 0;
-    for (name, state) in states(&machine).filter(|(_, s)| s["Next"] == "RunStatus") {
-        let run = state["Parameters"]["Run.$"].as_str().unwrap_or_default();
-        assert!(run.starts_with("States.JsonMerge($.Unknown, ") && state["ResultPath"] == "$.Glue", "{name}");
-        runs += 1;
-    }
-    assert!(runs >= 3);
     for (name, state) in states(&machine).filter(|(_, s)| s["Type"] == "Choice") {
-        let known = if name == "RunStatus" { merged.clone() } else { BTreeSet::new() };
-        assert_eq!(unguarded(state, known), [""; 0], "{name}");
+        assert_eq!(unguarded(state, BTreeSet::new()), [""; 0], "{name}");
+    }
+}
+
+/// A Wait on a path that is missing ends the execution as well: whoever leads to it has looked.
+#[test]
+fn no_wait_takes_what_may_be_missing() {
+    let machine = machine();
+    for (wait, path) in states(&machine).filter_map(|(name, s)| Some((name, s["SecondsPath"].as_str()?))) {
+        for (name, state) in states(&machine) {
+            for rule in state["Choices"].as_array().into_iter().flatten().filter(|rule| rule["Next"] == **wait) {
+                let looked = rule["And"].as_array().into_iter().flatten().filter_map(present).any(|p| p == path);
+                assert!(looked, "{name} leads to {wait} without a look at {path}");
+            }
+        }
     }
 }
 
@@ -145,7 +149,7 @@ fn no_choice_looks_at_what_may_be_missing() {
 fn a_look_at_what_may_be_missing_is_seen() {
     let time = json!({"Variable": "$.Input.time", "IsPresent": true});
     let compared = json!({"Variable": "$.Glue.Run.StartedOn", "TimestampLessThanPath": "$.Input.time"});
-    let own = json!({"Variable": "$.Pick.Index", "NumericLessThanPath": "$.Pick.Count"});
+    let own = json!({"Variable": "$.Pick.Index", "IsPresent": false});
     let absent = json!({"Not": time, "Next": "X"});
     for (rules, expected) in [
         (json!([compared]), &["$.Input.time", "$.Glue.Run.StartedOn"][..]),
@@ -161,6 +165,22 @@ fn a_look_at_what_may_be_missing_is_seen() {
         let mut found = unguarded(&json!({"Choices": rules}), BTreeSet::new());
         found.sort_unstable_by(|a, b| b.cmp(a));
         assert_eq!(found, expected, "{rules}");
+    }
+}
+
+/// What passes by itself is repeated in the same way by every task that calls a function.
+#[test]
+fn every_task_that_calls_a_function_repeats_the_same() {
+    let machine = machine();
+    let calls = |s: &Value| s["Resource"].as_str().is_some_and(|r| r.ends_with(":lambda:invoke"));
+    let tasks: Vec<_> = states(&machine).filter(|(_, s)| calls(s)).collect();
+    assert_eq!(tasks.len(), 8);
+    for (name, state) in &tasks {
+        assert_eq!(
+            (&state["Retry"][0], &state["Retry"][1]),
+            (&tasks[0].1["Retry"][0], &tasks[0].1["Retry"][1]),
+            "{name}"
+        );
     }
 }
 
@@ -181,14 +201,18 @@ fn the_time_outs_nest() {
     assert!(call > attempt, "a call has room for a second attempt");
     // status-checker: a poll, a poll without waiting, a cancel, a second look; proc-runner has fewer.
     assert!(number("StatusChecker", "Timeout") > 4 * call, "a check fits into its Lambda");
-    assert!(number("ProcRunner", "Timeout") > 3 * call, "a submit fits into its Lambda");
+    let look = proc_runner::LOOK_LIMIT.as_secs();
+    assert!(number("ProcRunner", "Timeout") > look + 2 * call, "a submit fits into its Lambda");
     let sweep = number("SweepSeconds", "MaxValue") + status_checker::SWEEP_CONFIRM.as_secs() + call;
     assert!(number("StatusChecker", "Timeout") > sweep, "a sweep fits into its Lambda");
-    // A submit that was in flight: a singleton's look, the submit, a cold start.
-    assert!(number("SweepSeconds", "Default") >= 2 * call + 10, "the sweep outlasts a submit in flight");
+    // A submit that was in flight: a cold start, a singleton's look, the submit with all its tries.
+    assert!(number("SweepSeconds", "Default") >= 10 + look + call, "the sweep outlasts a submit in flight");
     for (state, function) in [
+        ("Plan", "ProcRunner"),
         ("Submit", "ProcRunner"),
-        ("DryRun", "ProcRunner"),
+        ("Turn", "StatusChecker"),
+        ("Gate", "StatusChecker"),
+        ("JudgeStep", "StatusChecker"),
         ("Check", "StatusChecker"),
         ("CancelWhatRuns", "StatusChecker"),
         ("Notify", "OrdersAuditFn"),
@@ -203,11 +227,22 @@ fn the_time_outs_nest() {
     let attempts = 2 * number("MaxAttempts", "MaxValue");
     let statement = number("StatementTimeoutSeconds", "MaxValue") + number("CancelGraceSeconds", "MaxValue");
     let longest = attempts * (statement + polling::back_off(u32::MAX).as_secs());
-    let first = number("EmrStepTimeoutSeconds", "MaxValue") + 41 * 60;
+    let gate = u64::from(status_checker::GATE_LOOKS) * status_checker::GATE_PAUSE.as_secs();
+    let step = u64::from(status_checker::STEP_LOOKS) * status_checker::STEP_PAUSE.as_secs();
+    let first = status_checker::TURN_LIMIT.as_secs() + gate + number("EmrStepTimeoutSeconds", "MaxValue") + step + 3600;
     assert!(
         machine["TimeoutSeconds"].as_u64().expect("a time-out") > longest + first,
         "the machine outlasts all of it"
     );
+}
+
+#[test]
+fn the_queue_is_known_by_its_states() {
+    let machine = machine();
+    for state in status_checker::TURN_STATES {
+        assert!(machine["States"][state].is_object(), "{state}");
+    }
+    assert_eq!(machine["States"]["WaitForTurn"]["Next"], "Turn");
 }
 
 /// An execution whose history reaches 25,000 events dies, and cannot be redriven. What one procedure may take,
@@ -217,20 +252,26 @@ fn the_default_bounds_fit_into_a_history() {
     let day = Duration::from_secs(24 * 3600);
     assert_eq!(Way::Ours.cost(day.as_secs_f64()).events, polling::events(day), "as `make cost` prints");
     let timeout = Duration::from_secs(number("StatementTimeoutSeconds", "Default"));
-    // BackOff and NextAttempt have two events each.
+    // BackOff and Next have two events each.
     let procedure = number("MaxAttempts", "Default") * (polling::events(timeout) + 4);
+    assert!(2 * procedure <= proc_runner::MOST_EVENTS, "the default list is taken");
+    // Everything else at its longest. A look at the gate has 9 events, one at a step that is to end 21: a task for
+    // the list, for the judgement and for the cancel (5 each), two choices or waits (2 each), with room.
+    let turn = polling::events_of_turn(status_checker::TURN_LIMIT);
+    let gate = u64::from(status_checker::GATE_LOOKS) * 9;
+    let step = u64::from(status_checker::STEP_LOOKS) * 21;
     // A cancelled statement is looked at every 2 s where the long polls are refused, by 9 events a look.
     let grace = number("CancelGraceSeconds", "Default") / polling::wait_after_cancel().as_secs() * 9;
-    // 40 looks at a run (13 events each), or 100 runs of a list (8 each).
-    let gate = 40 * 13 + 100 * 8;
-    assert!(2 * procedure + grace + gate < 25_000 / 2, "even with as much again for repetitions");
+    let rest = turn + gate + step + grace;
+    assert!(proc_runner::MOST_EVENTS + rest + 500 < 25_000, "{rest} events besides the procedures, and repetitions");
 }
 
 #[test]
 fn the_readme_documents_every_name() {
     let readme = std::fs::read_to_string(project("README.md")).expect("a README");
     let failures = shared::FailureKind::ALL.iter().map(|k| k.name());
-    for name in Error::NAMES.iter().chain(OWN).copied().chain(failures) {
+    let refusals = status_checker::Refusal::ALL.iter().map(|r| r.name());
+    for name in Error::NAMES.iter().copied().chain(refusals).chain(failures) {
         assert!(readme.contains(&format!("`{name}`")), "README.md does not know {name}");
     }
 }

@@ -239,15 +239,30 @@ async fn arguments_and_a_provisioned_cluster(p: &Pipeline) -> Outcome {
     Ok(())
 }
 
-async fn procedures_that_are_no_list_are_refused(p: &Pipeline) -> Outcome {
+/// Whatever comes close to an input, or is none at all, loads nothing.
+async fn what_is_no_input_is_refused(p: &Pipeline) -> Outcome {
     p.fresh().await?;
-    for input in [json!({"Procedures": []}), json!({"Procedures": "dev.p"}), json!({"Procedures": {"a": 1}})] {
+    for input in [
+        json!({"Procedures": []}),
+        json!({"Procedures": "dev.p"}),
+        json!({"Procedures": {"a": 1}}),
+        json!({"dryRun": true}),
+        json!({"DryRun": null}),
+        json!({"procedures": [{"Procedure": "dev.nope"}]}),
+        json!({"Unknown": 1}),
+        json!([{"Procedure": "dev.nope"}]),
+        json!("abc"),
+        json!(7),
+        json!(null),
+    ] {
         let ended = p.execute(&input).await?;
         assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("InvalidInput")), "{input}");
         assert!(p.statements(&ended.arn).await?.is_empty());
         let received = p.received(1).await?;
         assert_eq!(received[0].subject, "Redshift load failed");
+        assert!(received[0].message.contains("Nothing was run"), "{}", received[0].message);
     }
+    assert_eq!(p.final_rows().await?, 0);
     Ok(())
 }
 
@@ -255,7 +270,8 @@ async fn a_malformed_call_fails_by_name_and_runs_nothing(p: &Pipeline) -> Outcom
     p.fresh().await?;
     for call in [json!(1), json!({}), json!({"Sql": "DROP TABLE dev.orders"}), json!({"Procedure": "dev.p", "Typo": 1})]
     {
-        let ended = p.execute(&json!({"Procedures": [call]})).await?;
+        // The first of the list would run.
+        let ended = p.execute(&json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp"}, call]})).await?;
         assert_eq!((ended.status.as_str(), ended.error.as_deref()), ("FAILED", Some("InvalidInput")), "{call}");
         assert!(p.statements(&ended.arn).await?.is_empty());
         p.received(1).await?;
@@ -402,6 +418,74 @@ async fn what_a_stopped_execution_left_running_is_cancelled(p: &Pipeline) -> Out
     assert_eq!(described.status(), Some(&StatusString::Aborted));
     let received = p.received(1).await?;
     assert!(received[0].message.contains(&arn) && received[0].message.contains("ABORTED"), "{received:?}");
+    Ok(())
+}
+
+/// The second waits before its own time-out counts and before it holds anything: its load has a second, and the
+/// first takes three.
+async fn executions_queue_before_their_time_counts(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "LOCK dev.orders_final; PERFORM pg_sleep(3)").await?;
+    let first = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    p.running(&first).await?;
+    let second = json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 1}]});
+    let second = p.execute(&second).await?;
+    assert_eq!(second.status.as_str(), "SUCCEEDED", "{:?} {:?}", second.error, second.cause);
+    assert!(second.states.iter().any(|state| state == "WaitForTurn"), "{:?}", second.states);
+    assert_eq!(p.end(&first).await?.status.as_str(), "SUCCEEDED");
+    assert_eq!(p.final_rows().await?, 10);
+    p.received(0).await?;
+    Ok(())
+}
+
+/// One runs, one waits, a third would only do what the second does. A list of its own is never covered.
+async fn one_that_waits_is_enough(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    p.procedure("slow_sp", "PERFORM pg_sleep(3)").await?;
+    let own = json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string();
+    let first = p.begin(&own).await?;
+    p.running(&first).await?;
+    let second = p.begin("{}").await?;
+    let waits = async || -> Outcome {
+        for _ in 0..200 {
+            let events = redshift_local::stack::execution::history(&p.sfn, &second).await?;
+            let entered = events.iter().filter_map(|e| e.state_entered_event_details());
+            if entered.last().is_some_and(|state| state.name() == "WaitForTurn") {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(failed("the second does not wait"))
+    };
+    waits().await?;
+    let clock =
+        json!({"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-01-01T00:00:00Z", "detail": {}});
+    let (third, fourth) = (p.execute(&clock).await?, p.begin(&own).await?);
+    assert_eq!(third.status.as_str(), "SUCCEEDED", "{:?}", third.cause);
+    assert_eq!((&third.output["Status"], &third.output["CoveredBy"]), (&json!("COVERED"), &json!(second)));
+    assert!(third.statements.is_empty());
+    for arn in [&first, &second, &fourth] {
+        let ended = p.end(arn).await?;
+        assert_eq!((ended.status.as_str(), ended.statements.is_empty()), ("SUCCEEDED", false), "{:?}", ended.cause);
+    }
+    p.received(8).await?;
+    Ok(())
+}
+
+/// The event that an execution was stopped may never come: the next execution cancels what it left.
+async fn the_next_execution_cancels_what_a_dead_one_left(p: &Pipeline) -> Outcome {
+    p.fresh().await?;
+    let dead = p.execute(&json!({"DryRun": true})).await?;
+    let name = format!("{}0/1", shared::attempt::execution_prefix(&dead.arn));
+    let left = p.redshift.execute_statement().workgroup_name(redshift_local::stack::WORKGROUP);
+    let left = left.database(p.stack.warehouse.database()).secret_arn(&p.stack.secret_arn).statement_name(name);
+    let left = left.sql("SELECT pg_sleep(60)").send().await?.id.unwrap_or_default();
+    p.running(&dead.arn).await?;
+    let next = p.execute(&json!({})).await?;
+    assert_eq!(next.status.as_str(), "SUCCEEDED", "{:?}", next.cause);
+    let described = p.redshift.describe_statement().id(left).send().await?;
+    assert_eq!(described.status(), Some(&StatusString::Aborted));
+    p.received(4).await?;
     Ok(())
 }
 
@@ -562,7 +646,7 @@ fn main() -> ExitCode {
         the_detail_of_an_event_never_chooses_what_runs,
         a_list_of_one_procedure_runs_that_one,
         arguments_and_a_provisioned_cluster,
-        procedures_that_are_no_list_are_refused,
+        what_is_no_input_is_refused,
         a_malformed_call_fails_by_name_and_runs_nothing,
         a_failing_load_is_reported_and_not_audited,
         an_aborted_statement_ends_the_execution,
@@ -572,6 +656,9 @@ fn main() -> ExitCode {
         a_cancel_that_is_not_confirmed_ends_the_execution,
         a_dry_run_says_what_would_run_and_runs_nothing,
         what_a_stopped_execution_left_running_is_cancelled,
+        executions_queue_before_their_time_counts,
+        one_that_waits_is_enough,
+        the_next_execution_cancels_what_a_dead_one_left,
         a_singleton_waits_for_the_other_statement,
         a_failed_execution_is_run_again_after_each_step,
         a_killed_proc_runner_runs_the_procedure_once,

@@ -1,11 +1,12 @@
 //! Every example of `infra/parameters`, deployed and executed on the local stack with IAM enforced; and what
 //! its roles allow, which is what it uses and no more.
 //!
-//! Glue and EMR answer from MiniStack's mocked service integrations, since it has no workflow runs and no
-//! EMR steps; all else is real.
+//! Glue's runs are those of a server of the tests, and EMR answers from MiniStack's mocked service integrations, since
+//! MiniStack has no workflow runs that complete and no EMR steps; all else is real.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::{ExitCode, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use redshift_local::aws_cli::Cli;
@@ -16,6 +17,7 @@ use redshift_local::stack::{CLUSTER, Options, REGION, Stack, WORKGROUP, project,
 use serde_json::{Value, json};
 use shared::attempt::execution_prefix;
 use shared::metrics::NAMESPACE;
+use tests::glue::{self, Glue};
 use tests::moto::post_json;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::io::AsyncWriteExt;
@@ -24,6 +26,9 @@ use tokio::process::Command;
 const LIMIT: Duration = Duration::from_secs(60);
 const ACCOUNT: &str = "000000000000";
 const RUN_ID: &str = "wr_0123456789abcdef";
+const WORKFLOW: &str = "new-orders-workflow-nrt";
+/// Where the functions look for workflow runs.
+static GLUE: OnceLock<Glue> = OnceLock::new();
 const FUNCTION_LOGS: [&str; 3] = ["ProcRunnerLogs", "StatusCheckerLogs", "OrdersAuditFnLogs"];
 
 /// A metric by its name and dimensions.
@@ -72,23 +77,22 @@ impl Variant {
         !self.parameter(parameter).is_empty()
     }
 
-    /// Starts the default list by the event of the last job, with this answer of Glue.
+    /// Starts the default list by the event of the last job, of a run with these counters between two others.
     async fn execute(&self, stack: &Stack, statistics: Value) -> Any<Ended> {
-        let last_run = json!({"WorkflowRunId": RUN_ID, "StartedOn": "2026-01-01T00:00:00Z", "Status": "COMPLETED",
-                              "Statistics": statistics});
+        let done = json!({"TotalActions": 2, "SucceededActions": 2});
+        let runs = [("wr_later", 9000, &done), (RUN_ID, 60, &statistics), ("wr_earlier", 1, &done)];
+        let runs = runs.map(|(id, second, statistics)| glue::run(id, second, "COMPLETED", statistics));
+        GLUE.get().ok_or("no Glue")?.set(WORKFLOW, runs.to_vec());
         let machine = format!("{}-loader", self.name);
         let config = json!({
-            "StateMachines": {machine: {"TestCases": {"Mocked": {"GetWorkflow": "workflow", "RunStep": "step"}}}},
-            "MockedResponses": {
-                "workflow": {"0": {"Return": {"Workflow": {"Name": "w", "LastRun": last_run}}}},
-                "step": {"0": {"Return": {"Step": {"Id": "s-1", "Status": {"State": "COMPLETED"}}}}},
-            },
+            "StateMachines": {machine: {"TestCases": {"Mocked": {"RunStep": "step"}}}},
+            "MockedResponses": {"step": {"0": {"Return": {"Step": {"Id": "s-1", "Status": {"State": "COMPLETED"}}}}}},
         });
         let url = format!("{}/_ministack/config", stack.aws_url());
         post_json(&url, &json!({"stepfunctions._sfn_mock_config": config})).await?;
         let sfn = aws_sdk_sfn::Client::new(&stack.aws);
         let event = json!({"detail-type": "Glue Job State Change", "time": "2026-01-01T01:00:00Z",
-                           "detail": {"jobName": "new-orders-last-job", "state": "SUCCEEDED"}});
+                           "detail": {"jobName": "new-orders-last-job", "state": "SUCCEEDED", "jobRunId": "jr_x"}});
         let start = sfn.start_execution().state_machine_arn(format!("{}#Mocked", self.outputs.get("StateMachineArn")));
         let arn = start.input(event.to_string()).send().await?.execution_arn;
         Ok(follow(&sfn, &arn, LIMIT, |_| ()).await?)
@@ -102,7 +106,7 @@ impl Variant {
         let ended = self.execute(stack, json!({"TotalActions": 2, "SucceededActions": 2})).await?;
         assert_eq!(ended.status.as_str(), "SUCCEEDED", "{}: {:?} {:?}", self.name, ended.error, ended.cause);
         let entered = |state: &str| ended.states.iter().any(|s| s == state);
-        assert_eq!((entered("GetWorkflow"), entered("RunStep")), (gate, step), "{}: {:?}", self.name, ended.states);
+        assert_eq!((entered("Gate"), entered("RunStep")), (gate, step), "{}: {:?}", self.name, ended.states);
         settle().await;
         let received = self.told(&inbox, 4).await?;
         assert_eq!(received.len(), 4, "{}: {received:?}", self.name);
@@ -277,6 +281,10 @@ impl Variant {
         let write = ["logs:CreateLogStream", "logs:PutLogEvents"];
         let look = ["redshift-data:DescribeStatement", "redshift-data:CancelStatement", "redshift-data:ListStatements"];
         may("StatementRole", &look, "*");
+        let machine = format!("{}-loader", self.name);
+        may("StatementRole", &["states:ListExecutions"], self.outputs.get("StateMachineArn"));
+        let queue_look = ["states:DescribeExecution", "states:GetExecutionHistory"];
+        may("StatementRole", &queue_look, &arn("states", &format!("execution:{machine}:e")));
         may("StatementRole", &write, &logs("ProcRunnerLogs"));
         may("StatementRole", &write, &logs("StatusCheckerLogs"));
         may("StatementRole", &["sqs:SendMessage"], &arn("sqs", queue));
@@ -305,16 +313,23 @@ impl Variant {
         ];
         may("LoaderRole", &delivery, "*");
         may("StartRole", &["states:StartExecution"], self.outputs.get("StateMachineArn"));
-        let glue = ["glue:GetWorkflow", "glue:GetWorkflowRun", "glue:GetWorkflowRuns"];
-        let emr = ["elasticmapreduce:AddJobFlowSteps", "elasticmapreduce:DescribeStep", "elasticmapreduce:CancelSteps"];
+        let emr = [
+            "elasticmapreduce:AddJobFlowSteps",
+            "elasticmapreduce:DescribeStep",
+            "elasticmapreduce:ListSteps",
+            "elasticmapreduce:CancelSteps",
+        ];
         if self.has("GlueWorkflowName") {
-            may("LoaderRole", &glue, &arn("glue", &format!("workflow/{}", self.parameter("GlueWorkflowName"))));
+            let workflow = arn("glue", &format!("workflow/{}", self.parameter("GlueWorkflowName")));
+            may("StatementRole", &["glue:GetWorkflowRuns"], &workflow);
+            may("StatementRole", &["glue:GetJobRun"], &arn("glue", &format!("job/{}", self.parameter("GlueJobName"))));
         }
         if self.has("EmrClusterId") {
             may("LoaderRole", &emr, &arn("elasticmapreduce", &format!("cluster/{}", self.parameter("EmrClusterId"))));
-            let rule = arn("events", "rule/StepFunctionsGetEventForEMRAddJobFlowStepsRule");
-            may("LoaderRole", &["events:PutTargets", "events:PutRule", "events:DescribeRule"], &rule);
         }
+        // Creating a state machine whose definition holds a .sync takes it, whether the state is entered or not.
+        let rule = arn("events", "rule/StepFunctionsGetEventForEMRAddJobFlowStepsRule");
+        may("LoaderRole", &["events:PutTargets", "events:PutRule", "events:DescribeRule"], &rule);
 
         let mut must_not = |role: &str, actions: &[&str], resource: &str| {
             all.push(Question::new(self, role, actions, resource, false))
@@ -348,9 +363,13 @@ impl Variant {
             }
             must_not(
                 role,
-                &["glue:GetWorkflow", "glue:StartWorkflowRun"],
+                &["glue:GetWorkflowRuns", "glue:StartWorkflowRun"],
                 &arn("glue", &format!("workflow/{another}")),
             );
+            must_not(role, &["glue:GetJobRun"], &arn("glue", &format!("job/{another}")));
+            must_not(role, &["states:ListExecutions"], &arn("states", &format!("stateMachine:{another}")));
+            must_not(role, &queue_look, &arn("states", &format!("execution:{another}:e")));
+            must_not(role, &["states:StopExecution"], &arn("states", &format!("execution:{machine}:e")));
             must_not(role, &emr[..1], &arn("elasticmapreduce", &format!("cluster/{another}")));
             must_not(role, &["iam:PassRole", "sts:AssumeRole", "s3:GetObject", "logs:CreateLogGroup"], "*");
         }
@@ -461,8 +480,8 @@ async fn after_a_workflow_with_an_emr_step(stack: &Stack) -> Outcome {
     play(stack, "workflow-and-step").await
 }
 
-/// The rule takes the last job's success and our own event for the workflow, and nothing else of either.
-/// MiniStack mocks no execution that an event has started, and has no workflow runs: the gate is closed.
+/// The rule takes the last job's success and our own event for the workflow, and nothing else of either; each is
+/// known to belong to its own run, between two others.
 async fn events_of_the_workflow_start_executions(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
@@ -483,19 +502,32 @@ async fn events_of_the_workflow_start_executions(stack: &Stack) -> Outcome {
     put(workflow, json!({"workflowName": "another-workflow", "workflowRunId": RUN_ID})).await?;
     put(workflow, json!({"workflowName": "new-orders-workflow-nrt"})).await?;
     assert_eq!(executions().await?.len(), before.len(), "what is not the workflow's end starts nothing");
-    for (detail_type, detail, looks) in [
-        (job, json!({"jobName": "new-orders-last-job", "state": "SUCCEEDED"}), "GetWorkflow"),
-        (workflow, json!({"workflowName": "new-orders-workflow-nrt", "workflowRunId": RUN_ID}), "GivenRun"),
+    let glue = GLUE.get().ok_or("no Glue")?;
+    let done = json!({"TotalActions": 1, "SucceededActions": 1});
+    let run = |id: &str, second| glue::run(id, second, "COMPLETED", &done);
+    for (detail_type, detail) in [
+        (job, json!({"jobName": "new-orders-last-job", "state": "SUCCEEDED", "jobRunId": format!("jr_{RUN_ID}")})),
+        (workflow, json!({"workflowName": WORKFLOW, "workflowRunId": RUN_ID})),
     ] {
+        stack.warehouse.reset().await?;
+        glue.set(WORKFLOW, vec![run("wr_later", 9), run(RUN_ID, 5), run("wr_earlier", 1)]);
         let known = executions().await?;
         put(detail_type, detail).await?;
         let all = executions().await?;
         let new: Vec<_> = all.iter().filter(|arn| !known.contains(arn)).collect();
         assert_eq!(new.len(), 1, "{detail_type}");
         let ended = follow(&sfn, new[0], LIMIT, |_| ()).await?;
-        assert!(ended.states.iter().any(|state| state == looks), "{detail_type}: {:?}", ended.states);
-        assert_eq!(ended.error.as_deref(), Some("WorkflowLookupFailed"), "{:?}", ended.cause);
+        assert_eq!(ended.status.as_str(), "SUCCEEDED", "{detail_type}: {:?}", ended.cause);
+        let name = ended.statements[0]["StatementName"].as_str().unwrap_or_default();
+        assert!(name.ends_with(RUN_ID), "{detail_type}: {name}");
     }
+    // A later run fills the staging area: no load starts beside it, and it is told once the bound has passed.
+    glue.set(WORKFLOW, vec![run(RUN_ID, 5), glue::run("wr_later", 9, "RUNNING", &json!({}))]);
+    let start = sfn.start_execution().state_machine_arn(variant.outputs.get("StateMachineArn"));
+    let event = json!({"detail-type": workflow, "detail": {"workflowRunId": RUN_ID}}).to_string();
+    let ended = follow(&sfn, &start.input(event).send().await?.execution_arn, LIMIT, |_| ()).await?;
+    assert_eq!(ended.error.as_deref(), Some("WorkflowNotFinished"), "{:?}", ended.cause);
+    assert!(ended.cause.is_some_and(|cause| cause.contains("wr_later")) && ended.statements.is_empty());
     Ok(())
 }
 
@@ -669,9 +701,11 @@ async fn every_line_says_what_it_belongs_to(stack: &Stack) -> Outcome {
             let failure = line["fields"]["error"].as_str();
             failures.extend(failure.map(str::to_owned));
             assert!(id("execution").is_some(), "{logs}: {line}");
-            // A call that was refused never became one.
-            assert!(id("statement_id").is_some() || failure == Some("InvalidInput"), "{logs}: {line}");
-            if id("execution") == Some(&gated.arn) {
+            // A call that was refused never became one, and before a load there is none yet.
+            let before_load = ["turn", "gate"].iter().any(|span| line["span"]["name"] == **span);
+            let has_none = before_load || failure == Some("InvalidInput");
+            assert!(id("statement_id").is_some() || has_none, "{logs}: {line}");
+            if id("execution") == Some(&gated.arn) && !before_load {
                 let run = (id("workflow_name"), id("workflow_run_id"));
                 assert_eq!(run, (Some("new-orders-workflow-nrt"), Some(RUN_ID)), "{logs}: {line}");
                 with_run.insert((logs, line["_aws"].is_object(), line["span"]["name"].clone().to_string()));
@@ -704,7 +738,9 @@ fn main() -> ExitCode {
         a_change_to_the_stack_keeps_the_audit,
     ];
     let start = async || {
-        let options = Options { wait_scale: Some(0.02), ..Options::default() };
+        let glue = Glue::start().await.expect("Glue");
+        let options = Options { wait_scale: Some(0.02), glue_url: Some(glue.url.clone()), ..Options::default() };
+        let _ = GLUE.set(glue);
         Stack::start(&options, |_| ()).await.expect("the stack")
     };
     run(tests, start, async |stack: Stack| stack.stop().await)

@@ -1,111 +1,89 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
+mod check;
+mod config;
+mod gate;
+mod request;
+mod step;
 mod sweep;
+mod turn;
 
+pub use answer::Refusal;
+pub use config::Config;
+pub use gate::{LOOKS as GATE_LOOKS, PAUSE as GATE_PAUSE};
+pub use step::{LOOKS as STEP_LOOKS, PAUSE as STEP_PAUSE};
 pub use sweep::CONFIRM as SWEEP_CONFIRM;
+pub use turn::{LIMIT as TURN_LIMIT, QUEUE as TURN_STATES};
 
-use std::time::{Duration, SystemTime};
-
-use aws_sdk_redshiftdata::Client;
+use aws_config::SdkConfig;
 use serde_json::Value;
-use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
-use shared::runtime::{parse, var_parsed, within};
-use shared::statement;
-use shared::{Error, Result, StatementId, TargetFields, WorkflowRun, metrics, polling};
-use tracing::{info, info_span, warn};
+use shared::runtime::within;
+use shared::{Result, WorkflowRun};
+use tracing::info_span;
 
-/// How long the end of a cancelled statement is waited for where the environment does not say.
-const DEFAULT_GRACE_SECONDS: u64 = 300;
+use crate::request::Request;
 
-/// The function's environment.
-#[derive(Debug)]
-pub struct Config {
-    target: TargetFields,
-    grace: Duration,
-    sweep: Duration,
+/// The services that the function calls.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The statements.
+    pub redshift: aws_sdk_redshiftdata::Client,
+    /// The executions that queue.
+    pub sfn: aws_sdk_sfn::Client,
+    /// The runs of the workflow.
+    pub glue: aws_sdk_glue::Client,
 }
 
-impl Config {
-    /// Reads the variables of the target, `CANCEL_GRACE_SECONDS`, and `SWEEP_SECONDS`: how long after
-    /// the death of an execution a submit that was in flight may still appear.
-    ///
-    /// # Errors
-    /// `InvalidConfiguration` naming the variable.
-    pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let seconds = |name, default| var_parsed(&var, name, "whole seconds", default).map(Duration::from_secs);
-        Ok(Self {
-            grace: seconds("CANCEL_GRACE_SECONDS", DEFAULT_GRACE_SECONDS)?,
-            sweep: seconds("SWEEP_SECONDS", sweep::DEFAULT_SECONDS)?,
-            target: TargetFields::from_env(&var),
-        })
+impl Services {
+    /// Clients of all three.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            redshift: aws_sdk_redshiftdata::Client::new(config),
+            sfn: aws_sdk_sfn::Client::new(config),
+            glue: aws_sdk_glue::Client::new(config),
+        }
     }
 }
 
-/// Answers one of the three kinds of payload.
+/// Answers one of the kinds of payload.
 ///
 /// # Errors
-/// `InvalidInput`, `StatementNotFound`, `UnknownStatus`, and those of every call.
-pub async fn handle(client: &Client, config: &Config, payload: Value) -> Result<Value> {
-    // Boxed: the rare ways out, which would else make every check's future larger.
-    if payload.get("detail-type").is_some() {
-        return Box::pin(sweep::after_event(client, config, payload)).await;
-    }
-    if payload.get("CancelExecution").is_some() {
-        return Box::pin(sweep::on_request(client, config, payload)).await;
-    }
+/// `InvalidInput`, `StatementNotFound`, `UnknownStatus`, `StillRunning`, and those of every call.
+pub async fn handle(services: &Services, config: &Config, payload: Value) -> Result<Value> {
     let text = |field| payload.get(field).and_then(Value::as_str);
     let workflow = WorkflowRun::of(&payload);
     // Made of what was not checked yet, so that a refusal has its ids too.
-    let span = info_span!(
-        "check",
-        execution = text("ExecutionId"),
-        statement_id = text("Id"),
-        statement_name = text("StatementName"),
-        procedure = text("Procedure"),
-        workflow_name = workflow.workflow_name,
-        workflow_run_id = workflow.workflow_run_id
-    );
-    within(span, answer(client, config, payload)).await
-}
-
-async fn answer(client: &Client, config: &Config, payload: Value) -> Result<Value> {
-    if payload.get("Id").is_none() {
-        return Err(Error::InvalidInput(
-            "nothing to check: give Id and TimeoutSeconds, or CancelExecution, or an execution's status event".into(),
-        ));
+    macro_rules! span {
+        ($name:literal) => {
+            info_span!(
+                $name,
+                execution = text("ExecutionId"),
+                statement_id = text("Id"),
+                statement_name = text("StatementName"),
+                procedure = text("Procedure"),
+                workflow_name = workflow.workflow_name,
+                workflow_run_id = workflow.workflow_run_id
+            )
+        };
     }
-    let progress = check(client, config, parse(payload)?).await?;
-    metrics::statement_ended(&progress);
-    serde_json::to_value(progress).map_err(|e| Error::InvalidInput(e.to_string()))
-}
-
-async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<Progress> {
-    let id = StatementId::parse(&ticket.id)?;
-    check_timeout(ticket.timeout_seconds)?;
-    let wait = match ticket.cancel_requested_at {
-        // It returns at the end anyway, and a long roll-back costs fewer turns of the loop.
-        Some(requested) if !ticket.cancel_refused => {
-            polling::long_poll(config.grace.saturating_sub(requested.elapsed().unwrap_or_default()))
-        }
-        Some(_) => None,
-        None => polling::long_poll(ticket.left(SystemTime::now())),
+    let span = match Request::name(&payload) {
+        "turn" => span!("turn"),
+        "gate" => span!("gate"),
+        "step" => span!("step"),
+        _ => span!("check"),
     };
-    let mut description = statement::describe(client, &id, wait).await?;
-    let mut decision = decide(&ticket, &description, config.grace, SystemTime::now());
-    if decision == Decision::Cancel {
-        let taken = statement::cancel(client, &id).await?;
-        warn!(timeout_seconds = ticket.timeout_seconds, taken, "cancellation requested");
-        ticket.cancel_requested_at.get_or_insert_with(SystemTime::now);
-        ticket.cancel_refused = !taken;
-        if !taken {
-            // Nothing to cancel: it has just ended, or does not run yet. The second is asked again at
-            // the next check.
-            description = statement::describe(client, &id, None).await?;
-            decision = decide(&ticket, &description, config.grace, SystemTime::now());
-        }
+    let redshift = &services.redshift;
+    // Boxed: the rare ones would otherwise make every check's future larger.
+    match Request::read(payload) {
+        Ok(Request::Check(ticket)) => within(span, check::answer(redshift, config, *ticket)).await,
+        Ok(Request::Cancel(cancel)) => Box::pin(sweep::on_request(redshift, config, cancel)).await,
+        Ok(Request::Ended(event)) => Box::pin(sweep::after_event(redshift, config, event)).await,
+        Ok(Request::Turn(request)) => within(span, Box::pin(turn::answer(services, config, request))).await,
+        Ok(Request::Gate(request)) => within(span, Box::pin(gate::answer(&services.glue, request))).await,
+        Ok(Request::Step(request)) => within(span, async { step::answer(request) }).await,
+        Err(error) => within(span, async { Err(error) }).await,
     }
-    info!(status = %description.status, "checked");
-    Ok(Progress::new(ticket, &description, decision, SystemTime::now()))
 }
 
 #[cfg(test)]

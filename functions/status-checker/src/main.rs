@@ -1,20 +1,19 @@
 //! The bootstrap of status-checker: start-up only, see the library.
 
-use aws_sdk_redshiftdata::Client;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use shared::{Error, runtime};
-use status_checker::{Config, handle};
+use status_checker::{Config, Services, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     runtime::init_logging();
     // A wrong environment fails each invocation, under a name that a state machine can catch.
     let config = &Config::from_env(runtime::var);
-    let client = &Client::new(&runtime::sdk_config().await);
+    let services = &Services::new(&runtime::sdk_config().await);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let config = config.as_ref().map_err(Error::clone)?;
-        handle(client, config, event.payload).await
+        handle(services, config, event.payload).await
     }))
     .await
 }

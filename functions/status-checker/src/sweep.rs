@@ -6,27 +6,27 @@ use std::time::Duration;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use shared::attempt::execution_prefix;
-use shared::runtime::{parse, within};
+use serde_json::Value;
+use shared::attempt::{execution_prefix, is_statement_of};
+use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun};
+use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun, runtime};
 use tokio::time::Instant;
 use tracing::{info_span, warn};
 
 use crate::Config;
 
-/// A proc-runner that was under way when the execution died submits within the time that the SDK has for
-/// two calls (a singleton's look, the submit) and a cold start.
-pub(crate) const DEFAULT_SECONDS: u64 = 100;
 /// Pause between two sweeps.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long the state machine's own way out waits for what it cancelled to end.
+/// How long a sweep waits for what it cancelled to end.
 pub const CONFIRM: Duration = Duration::from_secs(20);
+/// How many statements an error names.
+const MOST_NAMED: usize = 5;
 
-#[derive(Deserialize)]
+/// The state machine's request, on its way out of a failure.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+pub(crate) struct Cancel {
     cancel_execution: String,
     #[serde(default)]
     input: Value,
@@ -34,9 +34,12 @@ struct Request {
     context: WorkflowRun,
 }
 
-#[derive(Deserialize, Serialize)]
+/// The event "Step Functions Execution Status Change".
+pub(crate) type Ended = EventBridgeEvent<Detail>;
+
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Detail {
+pub(crate) struct Detail {
     execution_arn: String,
     status: String,
     error: Option<String>,
@@ -44,22 +47,36 @@ struct Detail {
     input: Option<String>,
 }
 
+/// What came of a sweep that left nothing running.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Swept {
+    /// The Ids of the statements whose cancellation the service has taken.
+    cancelled: Vec<String>,
+    /// Always empty: what still runs is the error `StillRunning`.
+    still_running: [String; 0],
+    /// The same for people.
+    text: String,
+}
+
 /// For the state machine's Catch: no submit is in flight, so one sweep finds everything; what was
 /// cancelled gets a moment to end.
-pub(crate) async fn on_request(client: &Client, config: &Config, payload: Value) -> Result<Value> {
-    let request: Request = parse(payload)?;
+pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel) -> Result<Value> {
+    if request.cancel_execution.trim().is_empty() {
+        return Err(Error::InvalidInput("CancelExecution is empty; it has to be an execution's ARN".into()));
+    }
     sweep(client, config, &request.cancel_execution, &request.input, request.context, Duration::ZERO).await
 }
 
 /// For the event of an execution that ended from outside: a submit may be in flight.
-pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value) -> Result<Value> {
-    let event: EventBridgeEvent<Detail> = parse(payload)?;
+pub(crate) async fn after_event(client: &Client, config: &Config, event: Ended) -> Result<Value> {
     let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
     if event.detail_type != "Step Functions Execution Status Change" || !ended {
-        return Err(Error::InvalidInput(format!(
-            "an event {:?} with status {:?} is not that of an execution that failed, was stopped or timed out",
-            event.detail_type, event.detail.status
-        )));
+        return Err(Error::InvalidInput(
+            "this event is not that of an execution that failed, was stopped or timed out (detail-type \
+             \"Step Functions Execution Status Change\", status FAILED, ABORTED or TIMED_OUT)"
+                .into(),
+        ));
     }
     let input = event.detail.input.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     // An execution that failed by an answer of ours had seen the end of its last task: nothing is in flight.
@@ -69,12 +86,12 @@ pub(crate) async fn after_event(client: &Client, config: &Config, payload: Value
     sweep(client, config, &event.detail.execution_arn, &input, WorkflowRun::default(), appear).await
 }
 
-/// What was asked of the service about one statement.
+/// The requests to cancel one statement.
 #[derive(Default, Clone, Copy)]
-struct Asked {
-    /// Whether it has ever taken the cancel on.
+struct Requests {
+    /// Whether the service has ever taken one.
     taken: bool,
-    /// Whether it took the last one on.
+    /// Whether it took the last one.
     last: bool,
 }
 
@@ -82,7 +99,8 @@ struct Asked {
 /// up so long) and, for a moment more, until none runs.
 ///
 /// # Errors
-/// `ServiceUnavailable` where one still runs whose cancel was never taken: it is to be tried again.
+/// `StillRunning` where one still runs at the end: because the service has not taken its cancellation, or because it
+/// is still rolling back.
 async fn sweep(
     client: &Client,
     config: &Config,
@@ -97,7 +115,7 @@ async fn sweep(
         let start = Instant::now();
         let targets = targets(config, input)?;
         let prefix = execution_prefix(execution);
-        let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
+        let mut requests: BTreeMap<String, Requests> = BTreeMap::new();
         loop {
             // Taken before the look: one that appears during it is found by the next.
             let elapsed = start.elapsed();
@@ -112,11 +130,12 @@ async fn sweep(
                         continue;
                     }
                 };
-                running.extend(found.into_iter().filter(Listed::is_active));
+                let own = |listed: &Listed| listed.is_active() && is_statement_of(&listed.name, execution);
+                running.extend(found.into_iter().filter(own));
             }
             for statement in &running {
-                if let Err(error) = cancel(client, statement, asked.entry(statement.id.to_string()).or_default()).await
-                {
+                let requests = requests.entry(statement.id.to_string()).or_default();
+                if let Err(error) = cancel(client, statement, requests).await {
                     failure.get_or_insert(error);
                 }
             }
@@ -124,22 +143,39 @@ async fn sweep(
                 if let Some(error) = failure {
                     return Err(error);
                 }
-                let taken = |id: &str| asked.get(id).is_some_and(|asked| asked.taken);
-                if let Some(other) = running.iter().find(|s| !taken(s.id.as_str())) {
-                    return Err(Error::ServiceUnavailable(format!(
-                        "statement {} ({}) still runs: the service has not taken its cancellation",
-                        other.id, other.name
-                    )));
-                }
-                return Ok(json!({
-                    "Cancelled": asked.keys().filter(|id| taken(id)).collect::<Vec<_>>(),
-                    "StillRunning": running.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
-                }));
+                return report(execution, &running, &requests);
             }
             tokio::time::sleep(PAUSE).await;
         }
     })
     .await
+}
+
+/// The end of a sweep.
+fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Requests>) -> Result<Value> {
+    let taken = |id: &str| requests.get(id).is_some_and(|requests| requests.taken);
+    if !running.is_empty() {
+        let named = running.iter().take(MOST_NAMED).map(|left| {
+            let what =
+                if taken(left.id.as_str()) { "its cancellation was requested" } else { "it takes no cancellation" };
+            format!("statement {} ({}): {what}", left.id, left.name)
+        });
+        return Err(Error::StillRunning(format!(
+            "{} of the execution {execution} still run; one may be rolling back: see aws redshift-data \
+             describe-statement: {}",
+            match running.len() {
+                1 => "1 statement".to_owned(),
+                n => format!("{n} statements"),
+            },
+            named.collect::<Vec<_>>().join("; ")
+        )));
+    }
+    let cancelled: Vec<_> = requests.keys().filter(|id| taken(id)).cloned().collect();
+    let text = match cancelled.as_slice() {
+        [] => "Nothing was left running.".to_owned(),
+        ids => format!("Cancelled, and ended: {}.", ids.join(", ")),
+    };
+    runtime::answer(&Swept { cancelled, still_running: [], text })
 }
 
 /// The workflow run of an execution: what the state machine says, else what the event that started it says.
@@ -152,11 +188,11 @@ fn belongs_to(context: WorkflowRun, input: &Value) -> WorkflowRun {
 }
 
 /// A statement must run to be cancelled, so a refused request is made again at the next sweep.
-async fn cancel(client: &Client, statement: &Listed, asked: &mut Asked) -> Result<()> {
-    if !asked.last || statement.status != Some(Status::Started) {
-        asked.last = statement::cancel(client, &statement.id).await?;
-        asked.taken |= asked.last;
-        let taken = asked.last;
+async fn cancel(client: &Client, statement: &Listed, requests: &mut Requests) -> Result<()> {
+    if !requests.last || statement.status != Some(Status::Started) {
+        requests.last = statement::cancel(client, &statement.id).await?;
+        requests.taken |= requests.last;
+        let taken = requests.last;
         warn!(statement_id = %statement.id, statement_name = statement.name, taken, "cancellation requested");
     }
     Ok(())
@@ -180,6 +216,7 @@ fn targets(config: &Config, input: &Value) -> Result<Vec<Target>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn config() -> Config {
         Config::from_env(|name| match name {

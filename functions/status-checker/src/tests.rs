@@ -1,4 +1,7 @@
 use super::*;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::operation::cancel_statement::CancelStatementOutput;
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::operation::list_statements::ListStatementsOutput;
@@ -31,9 +34,14 @@ fn cancelling(accepted: bool) -> Rule {
     mock!(Client::cancel_statement).then_output(move || CancelStatementOutput::builder().status(accepted).build())
 }
 
+/// Statements alone: neither executions nor workflow runs are looked at.
+fn only(redshift: Client) -> Services {
+    Services { redshift, sfn: mock_client!(aws_sdk_sfn, []), glue: mock_client!(aws_sdk_glue, []) }
+}
+
 async fn answer(rules: &[&Rule], payload: Value) -> Result<Value> {
     let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, rules);
-    handle(&client, &config(), payload).await
+    handle(&only(client), &config(), payload).await
 }
 
 #[tokio::test]
@@ -95,9 +103,23 @@ async fn bad_input_is_refused() {
         json!({"detail-type": "Glue Job State Change", "detail": {"executionArn": ARN, "status": "FAILED"}}),
         json!({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": ARN, "status": "SUCCEEDED"}}),
         json!({"CancelExecution": 1}),
+        json!({"CancelExecution": ""}),
+        json!({"Turn": 1, "ExecutionId": ARN}),
+        json!({"Turn": {}}),
+        json!({"Gate": {}}),
+        json!({"EmrStep": {}, "ExecutionId": ARN}),
     ] {
         assert_eq!(answer(&[], payload.clone()).await.expect_err(&payload.to_string()).name(), "InvalidInput");
     }
+}
+
+/// The answer of a sweep that left nothing running.
+fn swept(cancelled: &[&str]) -> Value {
+    let text = match cancelled {
+        [] => "Nothing was left running.".to_owned(),
+        ids => format!("Cancelled, and ended: {}.", ids.join(", ")),
+    };
+    json!({"Cancelled": cancelled, "StillRunning": [], "Text": text})
 }
 
 /// Two looks at an execution's statements: one runs, then it is gone.
@@ -126,8 +148,8 @@ async fn what_a_dead_execution_left_running_is_cancelled() {
         let [running, gone] = listed(StatusString::Started);
         let cancel = cancelling(true);
         let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&running, &cancel, &gone]);
-        let answer = handle(&client, &config(), payload).await.expect("swept");
-        assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
+        let answer = handle(&only(client), &config(), payload).await.expect("swept");
+        assert_eq!(answer, swept(&[ID]));
     }
 }
 
@@ -143,8 +165,8 @@ async fn a_statement_that_appears_late_is_cancelled_too() {
     let config = Config { sweep: Duration::from_secs(3), ..config() };
     let event = json!({"detail-type": "Step Functions Execution Status Change", "source": "aws.states",
                        "detail": {"executionArn": ARN, "status": "TIMED_OUT"}});
-    let answer = handle(&client, &config, event).await.expect("swept");
-    assert_eq!(answer, json!({"Cancelled": [ID], "StillRunning": []}));
+    let answer = handle(&only(client), &config, event).await.expect("swept");
+    assert_eq!(answer, swept(&[ID]));
 }
 
 /// An execution whose one statement stays as it is.
@@ -165,23 +187,49 @@ async fn a_statement_whose_cancel_is_never_taken_is_an_error_that_names_it() {
     ] {
         let (list, refused) = (stays(StatusString::Picked), cancelling(false));
         let error = answer(&[&list, &refused], payload).await.expect_err("it runs");
-        assert_eq!(error.name(), "ServiceUnavailable");
+        assert_eq!(error.name(), "StillRunning");
+        assert!(error.to_string().contains(ID) && error.to_string().contains("takes no cancellation"), "{error}");
         assert!(error.to_string().contains(ID) && error.to_string().contains("loader/run-1/0/1"), "{error}");
         assert!(refused.num_calls() > 5, "it was asked again and again");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_taken_is_called_cancelled() {
-    // Taken, and rolling back for longer than the sweep waits.
+async fn what_still_rolls_back_is_an_error_that_says_so() {
     let (list, taken) = (stays(StatusString::Started), cancelling(true));
-    let rolling = answer(&[&list, &taken], json!({"CancelExecution": ARN})).await.expect("swept");
-    assert_eq!(rolling, json!({"Cancelled": [ID], "StillRunning": [ID]}));
+    let error = answer(&[&list, &taken], json!({"CancelExecution": ARN})).await.expect_err("it runs");
+    assert_eq!(error.name(), "StillRunning");
+    assert!(error.to_string().contains(ID) && error.to_string().contains("its cancellation was requested"), "{error}");
     assert_eq!(taken.num_calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_taken_is_called_cancelled() {
     // Refused, because it was about to end by itself.
     let [running, gone] = listed(StatusString::Started);
     let refused = cancelling(false);
     let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&running, &refused, &gone]);
-    let ended = handle(&client, &config(), json!({"CancelExecution": ARN})).await.expect("swept");
-    assert_eq!(ended, json!({"Cancelled": [], "StillRunning": []}));
+    let ended = handle(&only(client), &config(), json!({"CancelExecution": ARN})).await.expect("swept");
+    assert_eq!(ended, swept(&[]));
+}
+
+/// The prefix of the name is the service's filter; whose a statement is, its whole name says.
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_another_identity_is_left_alone() {
+    for (asked, running) in [
+        ("nightly", "direct/nightly/eu/1/0/1"),
+        ("nightly", "direct/nightly%2Feu/0/1"),
+        ("nightly/eu", "direct/nightly/eu/0/1"),
+        (ARN, "loader/run-1/notify/1"),
+        (ARN, "loader/run-12/0/1"),
+    ] {
+        let list = mock!(Client::list_statements).then_output(move || {
+            let statement = StatementData::builder().id(ID).statement_name(running).status(StatusString::Started);
+            ListStatementsOutput::builder().statements(statement.build().expect("complete")).build().expect("complete")
+        });
+        let cancel = cancelling(true);
+        let payload = json!({"CancelExecution": asked, "Input": {}});
+        assert_eq!(answer(&[&list, &cancel], payload).await.expect("swept"), swept(&[]), "{asked} {running}");
+        assert_eq!(cancel.num_calls(), 0, "{asked} {running}");
+    }
 }

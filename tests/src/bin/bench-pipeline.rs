@@ -157,6 +157,7 @@ impl Bench {
         let environment = [
             ("AWS_ENDPOINT_URL_REDSHIFT_DATA", api.url.as_str()),
             ("AWS_ENDPOINT_URL_SNS", &moto.url),
+            ("AWS_ENDPOINT_URL_SFN", &moto.url),
             ("WORKGROUP_NAME", WORKGROUP),
             ("DATABASE", warehouse.database()),
             ("TOPIC_ARN", &topic),
@@ -174,7 +175,7 @@ impl Bench {
         let notes = std::fs::read_to_string(project("tests/bench/notes.asl.json"))?;
         let notes = notes.replace(":redshiftdata:", ":redshift-data:");
         let mut machines = Vec::new();
-        for (name, definition) in [("ours", definition(&topic, "", "")?.to_string()), ("notes", notes)] {
+        for (name, definition) in [("ours", definition(&topic)?.to_string()), ("notes", notes)] {
             let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }

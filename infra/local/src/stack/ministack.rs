@@ -31,11 +31,12 @@ pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
 }
 
 impl MiniStack {
-    /// Starts it on loopback. Its functions inherit its environment: the endpoint of the Data API.
+    /// Starts it on loopback. Its functions inherit its environment: `endpoints` are variables and where services
+    /// answer that are not its own, such as the Data API.
     ///
     /// # Errors
     /// A missing tool, or what it says.
-    pub async fn start(port: u16, redshift_url: &str, wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
+    pub async fn start(port: u16, endpoints: &[(&str, &str)], wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
         // What it unpacks is removed with the folder.
         let temporary = dir.join("ministack");
@@ -55,7 +56,7 @@ impl MiniStack {
             // What LogFormat: JSON of the template does on AWS.
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
             .env("AWS_ENDPOINT_URL", &url)
-            .env("AWS_ENDPOINT_URL_REDSHIFT_DATA", redshift_url)
+            .envs(endpoints.iter().copied())
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_DEFAULT_REGION", REGION)

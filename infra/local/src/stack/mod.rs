@@ -82,6 +82,8 @@ pub struct Options {
     pub database_url: Option<String>,
     /// Factor for the state machine's waiting: tests do not wait for real.
     pub wait_scale: Option<f64>,
+    /// Where Glue answers, in place of the local AWS, which has no workflow runs.
+    pub glue_url: Option<String>,
     /// Parameters of the template, `Name=value`, over those of the serverless variant with a secret.
     pub parameters: Vec<String>,
 }
@@ -137,7 +139,9 @@ impl Stack {
         let data_api = data_api.map_err(|e| StackError::doing("listen for the Data API", e))?;
 
         say("starting MiniStack");
-        let ministack = MiniStack::start(port, &data_api.url, options.wait_scale, dir.path()).await?;
+        let mut endpoints = vec![("AWS_ENDPOINT_URL_REDSHIFT_DATA", data_api.url.as_str())];
+        endpoints.extend(options.glue_url.as_deref().map(|url| ("AWS_ENDPOINT_URL_GLUE", url)));
+        let ministack = MiniStack::start(port, &endpoints, options.wait_scale, dir.path()).await?;
         say("deploying infra/template.yaml");
         let secret_arn = deploy::prepare(&ministack.url(), dir.path()).await?;
         let mut parameters = vec![

@@ -1,0 +1,116 @@
+//! What the questions before a load are answered with. Fields are those of a statement's answer where they mean the
+//! same: `Status`, `WaitSeconds`, `Error`, `Cause`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use shared::WorkflowRun;
+
+use crate::{gate, step};
+
+/// What a decision comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Ready,
+    /// Look again after this time.
+    Wait(Duration),
+    /// Nothing is left to do: this execution, which waits, will do the same.
+    Covered { by: String },
+    /// Request the cancellation of the EMR step, then look again after this time.
+    Cancel { step_id: String, pause: Duration },
+    /// Fail.
+    Refuse { error: Refusal, cause: String },
+}
+
+/// Why nothing is loaded: names that are answers and no failures of the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// An earlier execution, or what one left in the warehouse, has not ended in time.
+    QueueTimedOut,
+    /// Glue did not say which runs there are.
+    WorkflowLookupFailed,
+    /// The workflow has no run that the event can belong to.
+    WorkflowRunNotFound,
+    /// The run, or a later one, has not ended in time.
+    WorkflowNotFinished,
+    /// The run has not succeeded.
+    WorkflowNotSucceeded,
+    /// The EMR step has not succeeded.
+    EmrStepFailed,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::QueueTimedOut,
+        Self::WorkflowLookupFailed,
+        Self::WorkflowRunNotFound,
+        Self::WorkflowNotFinished,
+        Self::WorkflowNotSucceeded,
+        Self::EmrStepFailed,
+    ];
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueTimedOut => "QueueTimedOut",
+            Self::WorkflowLookupFailed => "WorkflowLookupFailed",
+            Self::WorkflowRunNotFound => "WorkflowRunNotFound",
+            Self::WorkflowNotFinished => "WorkflowNotFinished",
+            Self::WorkflowNotSucceeded => "WorkflowNotSucceeded",
+            Self::EmrStepFailed => "EmrStepFailed",
+        }
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Answer {
+    pub(crate) status: &'static str,
+    pub(crate) wait_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) covered_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
+    /// The Glue workflow run that the load belongs to, once it is known.
+    pub(crate) context: WorkflowRun,
+    /// What the next look at the gate has to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gate: Option<gate::Memory>,
+    /// What the next look at the EMR step has to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<step::Memory>,
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        let plain = Self {
+            status: "READY",
+            wait_seconds: 0,
+            covered_by: None,
+            step_id: None,
+            error: None,
+            cause: None,
+            context: WorkflowRun::default(),
+            gate: None,
+            step: None,
+        };
+        match verdict {
+            Verdict::Ready => plain,
+            Verdict::Wait(pause) => Self { status: "WAITING", wait_seconds: pause.as_secs(), ..plain },
+            Verdict::Covered { by } => Self { status: "COVERED", covered_by: Some(by), ..plain },
+            Verdict::Cancel { step_id, pause } => {
+                Self { status: "CANCELLING", wait_seconds: pause.as_secs(), step_id: Some(step_id), ..plain }
+            }
+            Verdict::Refuse { error, cause } => {
+                Self { status: "REFUSED", error: Some(error.name()), cause: Some(cause), ..plain }
+            }
+        }
+    }
+}
