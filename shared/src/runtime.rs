@@ -55,16 +55,39 @@ pub fn http_client(trust: TrustStore) -> SharedHttpClient {
     }
 }
 
-/// Whose signature a function wants to see on a server's certificate: Amazon's. They are built in, because to
-/// read the system's some 140 certificates takes longer than all else at a cold start. With `SSL_CERT_FILE` or
-/// `SSL_CERT_DIR` (a proxy that inspects, an endpoint of your own) what that names instead; in the China
-/// regions, where others may have signed, the system's.
+/// The certificate authorities whose servers a function trusts.
+///
+/// In a commercial region these are Amazon's, built in: reading the system's some 140 certificates takes longer than
+/// all else at a cold start. Elsewhere (China, GovCloud, ISO, the sovereign cloud, no region at all) others may have
+/// signed, and the system's count. `AWS_CA_BUNDLE` (a PEM file, for a proxy that inspects) replaces them all, as in the
+/// AWS CLI and SDKs; the Rust SDK does not read it by itself. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's.
+///
+/// A bundle that cannot be read is logged, and no server is trusted: to trust others instead would hide the mistake.
 fn trusted(var: impl Fn(&str) -> Option<String>) -> TrustStore {
+    if let Some(path) = var("AWS_CA_BUNDLE") {
+        return match std::fs::read(&path) {
+            Ok(bundle) => TrustStore::empty().with_pem_certificate(bundle),
+            Err(e) => {
+                tracing::error!("AWS_CA_BUNDLE names {path}, which cannot be read: {e}; no server is trusted");
+                TrustStore::empty()
+            }
+        };
+    }
     let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| var(name).is_some());
-    if named || var("AWS_REGION").is_some_and(|region| region.starts_with("cn-")) {
+    if named || !var("AWS_REGION").is_some_and(|region| is_commercial(&region)) {
         return TrustStore::default();
     }
     TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
+}
+
+/// Whether a region belongs to the partition `aws`, by the SDKs' own rule for it: area, name and number.
+/// [botocore, partitions.json]
+fn is_commercial(region: &str) -> bool {
+    const AREAS: [&str; 9] = ["us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"];
+    let parts: Vec<_> = region.split('-').collect();
+    let is = |text: &str, kind: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| kind(&b));
+    matches!(parts[..], [area, name, number] if AREAS.contains(&area)
+        && is(name, u8::is_ascii_lowercase) && is(number, u8::is_ascii_digit))
 }
 
 /// The SDK configuration: region, credentials and endpoints from the environment, where Lambda puts
@@ -166,19 +189,50 @@ mod tests {
         assert!(parse::<Payload>(json!({"Number": 1, "Other": 2})).is_ok());
     }
 
+    fn trusted_with(set: &[(&str, &str)]) -> String {
+        let var = |asked: &str| set.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned());
+        format!("{:?}", trusted(var))
+    }
+
     #[test]
-    fn amazons_roots_are_trusted_unless_the_environment_names_others() {
-        let with = |name: &'static str, value: &'static str| {
-            format!("{:?}", trusted(|asked| (asked == name).then(|| value.to_owned())))
-        };
+    fn amazons_roots_are_trusted_in_commercial_regions_alone() {
         let system = format!("{:?}", TrustStore::default());
-        assert_ne!(with("AWS_REGION", "eu-west-1"), system);
-        assert_eq!(with("AWS_REGION", "cn-north-1"), system);
-        assert_eq!(with("SSL_CERT_FILE", "/some.pem"), system);
-        assert_eq!(with("SSL_CERT_DIR", "/some"), system);
+        let amazon = format!("{:?}", TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
+        for region in ["us-east-1", "eu-central-2", "ap-southeast-7", "il-central-1", "mx-central-1", "ca-west-1"] {
+            assert_eq!(trusted_with(&[("AWS_REGION", region)]), amazon, "{region}");
+            assert_eq!(trusted_with(&[("AWS_REGION", region), ("SSL_CERT_FILE", "/some.pem")]), system, "{region}");
+            assert_eq!(trusted_with(&[("AWS_REGION", region), ("SSL_CERT_DIR", "/some")]), system, "{region}");
+        }
+        for region in [
+            "cn-north-1",
+            "us-gov-west-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "us-isof-south-1",
+            "eu-isoe-west-1",
+            "eusc-de-east-1",
+            "us--1",
+            "us-east-",
+            "us-east-1a",
+            "mars-north-1",
+            "",
+        ] {
+            assert_eq!(trusted_with(&[("AWS_REGION", region)]), system, "{region}");
+        }
+        assert_eq!(trusted_with(&[]), system);
         // Reads them: a certificate that does not parse would panic here.
-        http_client(trusted(|_| None));
+        http_client(trusted(|name| (name == "AWS_REGION").then(|| "eu-west-1".into())));
         assert_eq!(AMAZON_ROOTS.matches("-----BEGIN CERTIFICATE-----").count(), 5);
+    }
+
+    #[test]
+    fn a_bundle_that_is_named_replaces_every_other_authority() {
+        let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/src/amazon-roots.pem");
+        let region = ("AWS_REGION", "cn-north-1");
+        let read = format!("{:?}", TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
+        assert_eq!(trusted_with(&[region, ("AWS_CA_BUNDLE", bundle), ("SSL_CERT_FILE", "/some.pem")]), read);
+        let nobody = format!("{:?}", TrustStore::empty());
+        assert_eq!(trusted_with(&[("AWS_REGION", "eu-west-1"), ("AWS_CA_BUNDLE", "/no/such/file")]), nobody);
     }
 
     #[test]
