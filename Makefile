@@ -12,9 +12,10 @@ STACK ?= redshift-loader
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
 LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
+VALIDATE = $(VENV)/bin/python infra/lint/validate_aws.py --stack $(STACK)
 MEASURE := cargo run --quiet --profile local -p tests --bin
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy what-to-deploy destroy doctor clean
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -128,7 +129,17 @@ deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra
 		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
 
+validate-aws: what-to-deploy setup credentials build ## Have AWS check what deploy would deploy; changes nothing (as deploy: BUCKET=... PARAMETERS=...)
+	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
+		--output-template-file target/packaged.yaml
+	@$(VALIDATE) --template target/packaged.yaml --parameters "$(PARAMETERS)" --architecture $(ARCH)
+
+credentials: setup
+	@$(VALIDATE)
+
+# Names end at 80 characters for a state machine, which is called <stack>-loader, and at 128 for a stack.
 what-to-deploy:
+	@test "$$(printf %s '$(STACK)' | wc -c)" -le 73 || { echo 'the name of the stack is longer than 73 characters: make deploy STACK=...' >&2; exit 2; }
 	@test -n "$(BUCKET)" || { echo 'name a bucket for the artifacts: make deploy BUCKET=...' >&2; exit 2; }
 	@test -f "$(PARAMETERS)" || { echo 'name a file of parameters, after one of these: make deploy PARAMETERS=...' >&2; \
 		ls infra/parameters/*.txt >&2; exit 2; }
