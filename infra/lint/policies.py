@@ -27,7 +27,16 @@ ARNS = {
 }
 PSEUDO = {
     "AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333",
-    "AWS::StackName": "stack", "AWS::NoValue": None,
+    "AWS::StackName": "stack", "AWS::NoValue": None, "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackId": f"arn:aws:cloudformation:{HERE}:stack/stack/11111111-2222-3333-4444-555555555555",
+}
+# What no file of parameters has: keys and topics of one's own, and none.
+KEY = f"arn:aws:kms:{HERE}:key/99999999-2222-3333-4444-555555555555"
+OTHERS = {
+    "cluster-secret": [
+        {"SecretKmsKeyArn": KEY, "TopicKmsKeyArn": KEY, "NotificationTopicArn": f"arn:aws:sns:{HERE}:runs.fifo"},
+        {"TopicKmsKeyArn": "none", "AlarmTopicArn": f"arn:aws:sns:{HERE}:alarms", "WithDashboard": "false"},
+    ],
 }
 
 
@@ -44,6 +53,9 @@ class Resolver:
         logical = name.removesuffix(".Arn")
         return ARNS[self.resources[logical]["Type"]].replace("NAME", logical)
 
+    def text(self, text, own):
+        return re.sub(r"\$\{([^}]+)}", lambda found: own.get(found[1]) or self.name(found[1]), text)
+
     def holds(self, condition):
         (operation, operands), = condition.items()
         match operation:
@@ -58,7 +70,10 @@ class Resolver:
         match value:
             case {"Ref": name}: return self.name(name)
             case {"Fn::GetAtt": [name, _]}: return self.name(name)
-            case {"Fn::Sub": text}: return re.sub(r"\$\{([^}]+)}", lambda found: self.name(found[1]), text)
+            case {"Fn::Sub": [text, own]}: return self.text(text, {k: self.resolve(v) for k, v in own.items()})
+            case {"Fn::Sub": text}: return self.text(text, {})
+            case {"Fn::Select": [index, items]}: return self.resolve(items)[index]
+            case {"Fn::Split": [by, text]}: return self.resolve(text).split(by)
             case {"Fn::If": [name, yes, no]}: return self.resolve(yes if self.holds(self.conditions[name]) else no)
             case dict(): return {k: self.resolve(v) for k, v in value.items()}
             case list(): return [item for item in map(self.resolve, value) if item is not None]
@@ -94,17 +109,21 @@ def open_to_all(document):
 template, problems = decode("infra/template.yaml")
 assert not problems, problems
 wrong, seen = set(), 0
+cases = []
 for path in sorted(Path("infra/parameters").glob("*.txt")):
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    resolver = Resolver(template, dict(line.split("=", 1) for line in lines))
+    values = dict(line.split("=", 1) for line in lines)
+    cases += [(path.name, values | others) for others in [{}, *OTHERS.get(path.stem, [])]]
+for path, values in cases:
+    resolver = Resolver(template, values)
     for name, document, resource in policies(template["Resources"]):
         seen += 1
         document = about(resolver.resolve(document), resource)
         if open_to_all(document):
-            wrong.add(f"{path.name}: {name}: anybody is let in")
+            wrong.add(f"{path}: {name}: anybody is let in")
         for finding in analyze_policy_string(json.dumps(document)).findings:
             finding = enhance_finding(finding)
             if finding.severity != "MUTE":
-                wrong.add(f"{path.name}: {name}: {finding.title}: {finding.detail}")
+                wrong.add(f"{path}: {name}: {finding.title}: {finding.detail}")
 print(f"{seen} policies, {len(wrong)} findings", *sorted(wrong), sep="\n")
 sys.exit(bool(wrong) or not seen)

@@ -5,6 +5,7 @@
 //! MiniStack has no workflow runs that complete and no EMR steps; all else is real.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -45,21 +46,10 @@ struct Variant {
 
 impl Variant {
     async fn deploy(stack: &Stack, name: &str) -> Any<Self> {
-        let file = std::fs::read_to_string(project("infra/parameters").join(format!("{name}.txt")))?;
-        let lines = file.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-        let mut parameters = HashMap::new();
-        for line in lines {
-            let (key, value) = line.split_once('=').ok_or_else(|| failed(format!("{name}: {line}")))?;
-            // What exists here in place of the example's names.
-            let value = match key {
-                "WorkgroupName" => WORKGROUP,
-                "ClusterIdentifier" => CLUSTER,
-                "Database" => stack.warehouse.database(),
-                "SecretArn" => &stack.secret_arn,
-                _ => value,
-            };
-            parameters.insert(key.to_owned(), value.to_owned());
-        }
+        Self::deploy_as(stack, name, parameters_of(stack, name)?).await
+    }
+
+    async fn deploy_as(stack: &Stack, name: &str, parameters: HashMap<String, String>) -> Any<Self> {
         let values: Vec<_> = parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let outputs = deploy(&stack.aws_url(), stack.dir.path(), name, &values).await?;
         let resources = ["cloudformation", "describe-stack-resources", "--stack-name", name];
@@ -174,6 +164,31 @@ impl Variant {
         Ok(metrics)
     }
 
+    /// A rule's name.
+    fn rule(&self, logical_id: &str) -> &str {
+        self.resources[logical_id].rsplit('/').next().unwrap_or_default()
+    }
+
+    /// A rule's pattern.
+    async fn pattern(&self, cli: &Cli, logical_id: &str) -> Any<String> {
+        let rule = cli.call(&["events", "describe-rule", "--name", self.rule(logical_id)]).await?;
+        Ok(text(&rule, "EventPattern"))
+    }
+
+    /// The one target of a rule.
+    async fn target(&self, cli: &Cli, logical_id: &str) -> Any<Value> {
+        let list = cli.call(&["events", "list-targets-by-rule", "--rule", self.rule(logical_id)]).await?;
+        assert_eq!(list["Targets"].as_array().map(Vec::len), Some(1), "{logical_id}");
+        Ok(list["Targets"][0].clone())
+    }
+
+    /// The decision of the simulator for an action of a role.
+    async fn may(&self, stack: &Stack, role: &str, action: &str, resource: &str) -> Any<bool> {
+        let question = Question::new(self, role, &[action], resource, true);
+        let said = ask(stack, "policies.py", &json!({"questions": [question.json()]})).await?;
+        Ok(said["answers"][0][0]["decision"] == "allowed")
+    }
+
     /// A metric of the whole stack.
     fn metric(&self, name: &str) -> Metric {
         (name.to_owned(), BTreeMap::from([("Stack".to_owned(), self.name.clone())]))
@@ -186,11 +201,17 @@ impl Variant {
         (name, dimensions)
     }
 
-    /// The ARNs of its alarms, and what they watch.
-    async fn alarms(&self, stack: &Stack) -> Any<(BTreeSet<String>, Vec<Metric>)> {
+    /// Its alarms, as CloudWatch describes them, by their names in the template.
+    async fn described_alarms(&self, stack: &Stack) -> Any<BTreeMap<String, Value>> {
         let alarms = Cli::local(&stack.aws_url()).call(&["cloudwatch", "describe-alarms"]).await?;
         let all = alarms["MetricAlarms"].as_array().into_iter().flatten();
-        let own: Vec<_> = all.filter(|a| self.resources.values().any(|id| a["AlarmName"] == **id)).collect();
+        let named = |alarm: &Value| self.resources.iter().find(|(_, id)| alarm["AlarmName"] == **id);
+        Ok(all.filter_map(|alarm| Some((named(alarm)?.0.clone(), alarm.clone()))).collect())
+    }
+
+    /// The ARNs of its alarms, and what they watch.
+    async fn alarms(&self, stack: &Stack) -> Any<(BTreeSet<String>, Vec<Metric>)> {
+        let own: Vec<_> = self.described_alarms(stack).await?.into_values().collect();
         let dimensions = |alarm: &Value| {
             let list = alarm["Dimensions"].as_array().into_iter().flatten();
             list.map(|d| (text(d, "Name"), text(d, "Value"))).collect()
@@ -200,8 +221,12 @@ impl Variant {
         Ok((own.iter().map(|alarm| text(alarm, "AlarmArn")).collect(), watched))
     }
 
-    /// The ARNs of the alarms that its dashboard shows, and the metrics of ours.
-    async fn dashboard(&self, stack: &Stack) -> Any<(BTreeSet<String>, Vec<Metric>)> {
+    /// The ARNs of the alarms that its dashboard shows, and the metrics of ours, those that are searched for included.
+    async fn dashboard(
+        &self,
+        stack: &Stack,
+        printed: &BTreeMap<Metric, Value>,
+    ) -> Any<(BTreeSet<String>, Vec<Metric>)> {
         let get = ["cloudwatch", "get-dashboard", "--dashboard-name", &self.resources["Dashboard"]];
         let body = Cli::local(&stack.aws_url()).call(&get).await?;
         let body: Value = serde_json::from_str(body["DashboardBody"].as_str().unwrap_or_default())?;
@@ -209,9 +234,14 @@ impl Variant {
         for widget in body["widgets"].as_array().into_iter().flatten() {
             let shown = widget["properties"]["alarms"].as_array().into_iter().flatten();
             alarms.extend(shown.filter_map(Value::as_str).map(str::to_owned));
-            let rows = in_full(&widget["properties"]["metrics"]).into_iter().filter(|row| row[0] == NAMESPACE);
+            let rows = in_full(&widget["properties"]["metrics"]).into_iter();
+            let rows = rows.filter(|row| row.first().is_some_and(|first| first == NAMESPACE));
             let pairs = |row: &[String]| row.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
             metrics.extend(rows.map(|row| (row[1].clone(), pairs(&row[2..]))));
+            let rows = widget["properties"]["metrics"].as_array().into_iter().flatten();
+            for expression in rows.filter_map(|row| row[0]["expression"].as_str()) {
+                metrics.extend(found_by(expression, printed.keys())?);
+            }
         }
         Ok((alarms, metrics))
     }
@@ -220,7 +250,7 @@ impl Variant {
     async fn is_least(&self, stack: &Stack) -> Outcome {
         let questions = self.questions(&stack.secret_arn);
         let asked: Vec<_> = questions.iter().map(Question::json).collect();
-        let said = ask(stack, &json!({"questions": asked})).await?;
+        let said = ask(stack, "policies.py", &json!({"questions": asked})).await?;
         for (question, answers) in questions.iter().zip(said["answers"].as_array().into_iter().flatten()) {
             for answer in answers.as_array().into_iter().flatten() {
                 let allowed = answer["decision"] == "allowed";
@@ -237,14 +267,81 @@ impl Variant {
         let own = json!([{"StringEquals": {"redshift-data:statement-owner-iam-userid": "${aws:userid}"}}]);
         assert_eq!(of("AuditRole")["conditions"], own);
         assert_eq!(of("StatementRole")["conditions"], json!([]), "the two functions read each other's statements");
-        for role in ["LoaderRole", "StartRole"] {
+        self.is_trusted(stack).await
+    }
+
+    /// Who may assume the roles of the state machine and of the rules: they alone.
+    async fn is_trusted(&self, stack: &Stack) -> Outcome {
+        let roles = ["LoaderRole", "StartRole"];
+        let asked = roles.map(|role| Question::new(self, role, &["sts:AssumeRole"], "*", false).json());
+        let said = ask(stack, "policies.py", &json!({"questions": asked})).await?;
+        let of = |role: &str| said["roles"][&self.resources[role]].clone();
+        for role in roles {
             let condition = &of(role)["trust"][0]["Condition"];
             assert_eq!(condition["StringEquals"]["aws:SourceAccount"], ACCOUNT, "{}: {role}", self.name);
-            let source = condition["ArnEquals"]["aws:SourceArn"].to_string();
-            assert!(source.contains(&format!(":{}-", self.name)) || source.contains(&format!("/{}-", self.name)));
-            assert!(!source.contains('*'), "{}: {role} {condition}", self.name);
         }
+        let sources = |role: &str| of(role)["trust"][0]["Condition"]["ArnEquals"]["aws:SourceArn"].clone();
+        assert_eq!(sources("LoaderRole"), self.outputs.get("StateMachineArn"), "{}", self.name);
+        let starts = sources("StartRole");
+        let starts: BTreeSet<_> = starts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for rule in ["WorkflowFinished", "Scheduled"].into_iter().filter(|rule| self.resources.contains_key(*rule)) {
+            let arn = format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{}", self.rule(rule));
+            assert!(starts.contains(arn.as_str()), "{}: {rule} {arn} may not start it: {starts:?}", self.name);
+        }
+        assert!(starts.len() == 2 && starts.iter().all(|arn| !arn.contains('*')), "{}: {starts:?}", self.name);
         Ok(())
+    }
+
+    /// What was deployed can be read by AWS, has names that AWS takes, and holds the parameters as they were written.
+    async fn is_whole(&self, stack: &Stack) -> Outcome {
+        let cli = Cli::local(&stack.aws_url());
+        let machine = self.outputs.get("StateMachineArn");
+        let machine = cli.call(&["stepfunctions", "describe-state-machine", "--state-machine-arn", machine]).await?;
+        let definition: Value = serde_json::from_str(&text(&machine, "definition"))?;
+        assert!(definition["States"].is_object());
+        self.dashboard(stack, &BTreeMap::new()).await?;
+        let pattern: Value = serde_json::from_str(&self.pattern(&cli, "WorkflowFinished").await?)?;
+        let named = [&pattern["detail"]["$or"][0]["jobName"][0], &pattern["detail"]["$or"][1]["workflowName"][0]];
+        assert_eq!(named, [self.parameter("GlueJobName"), self.parameter("GlueWorkflowName")]);
+        delivered(
+            &self.target(&cli, "ExecutionStopped").await?["InputTransformer"],
+            &json!({"detail": {"status": "s", "executionArn": "e"}}),
+        )?;
+        let alarms = self.described_alarms(stack).await?;
+        let of =
+            |name: &str| alarms["NoLoadAlarm"]["Dimensions"].as_array()?.iter().find(|d| d["Name"] == name).cloned();
+        if self.has("LoadProcedure") {
+            assert_eq!(of("Procedure").map(|d| text(&d, "Value")).as_deref(), Some(self.parameter("LoadProcedure")));
+        }
+        let lambda = aws_sdk_lambda::Client::new(&stack.aws);
+        let function = lambda.get_function_configuration().function_name(self.outputs.get("OrdersAuditFnName"));
+        let environment = function.send().await?.environment.and_then(|e| e.variables).unwrap_or_default();
+        for (parameter, variable) in [
+            ("Database", "DATABASE"),
+            ("AuditTable", "AUDIT_TABLE"),
+            ("AuditKeyColumn", "AUDIT_KEY_COLUMN"),
+            ("AuditTimeColumn", "AUDIT_TIME_COLUMN"),
+            ("NotificationSubject", "NOTIFICATION_SUBJECT"),
+            ("NotificationTitle", "NOTIFICATION_TITLE"),
+        ] {
+            let value = environment.get(variable).map_or("", String::as_str);
+            assert!(!self.has(parameter) || value == self.parameter(parameter), "{parameter}: {value}");
+        }
+        // [EventBridge, Step Functions, Lambda, IAM, SQS and CloudWatch API references]
+        for (kind, longest, ids) in [
+            ("rule", 64, vec!["WorkflowFinished", "Scheduled", "ExecutionDied", "ExecutionStopped"]),
+            ("state machine", 80, vec!["Loader"]),
+            ("function", 64, vec!["ProcRunner", "StatusChecker", "OrdersAuditFn"]),
+            ("role", 64, vec!["StatementRole", "AuditRole", "LoaderRole", "StartRole"]),
+            ("queue", 80, vec!["MissedEvents"]),
+            ("dashboard", 255, vec!["Dashboard"]),
+        ] {
+            for id in ids {
+                let name = self.resources[id].rsplit(['/', ':']).next().unwrap_or_default();
+                assert!(name.len() <= longest, "the name of a {kind} ends at {longest} characters: {name}");
+            }
+        }
+        self.is_trusted(stack).await
     }
 
     /// What the code calls, and what it must not be able to.
@@ -388,6 +485,26 @@ impl Variant {
     }
 }
 
+/// The parameters of an example.
+fn parameters_of(stack: &Stack, example: &str) -> Any<HashMap<String, String>> {
+    let file = std::fs::read_to_string(project("infra/parameters").join(format!("{example}.txt")))?;
+    let lines = file.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let mut parameters = HashMap::new();
+    for line in lines {
+        let (key, value) = line.split_once('=').ok_or_else(|| failed(format!("{example}: {line}")))?;
+        // What exists here in place of the example's names.
+        let value = match key {
+            "WorkgroupName" => WORKGROUP,
+            "ClusterIdentifier" => CLUSTER,
+            "Database" => stack.warehouse.database(),
+            "SecretArn" => &stack.secret_arn,
+            _ => value,
+        };
+        parameters.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(parameters)
+}
+
 fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }
@@ -413,6 +530,44 @@ fn in_full(metrics: &Value) -> Vec<Vec<String>> {
     all
 }
 
+/// The metrics that `SEARCH('{Namespace,Dimension,...} Term="value" ...', ...)` finds.
+/// [CloudWatch user guide, "Search expression syntax"]
+fn found_by<'a>(expression: &str, metrics: impl Iterator<Item = &'a Metric>) -> Any<Vec<Metric>> {
+    let wrong = || failed(format!("not a search that this test understands: {expression}"));
+    let search = expression.strip_prefix("SEARCH('{").and_then(|rest| rest.split_once("', '")).ok_or_else(wrong)?.0;
+    let (schema, terms) = search.split_once("} ").ok_or_else(wrong)?;
+    let (namespace, dimensions) = schema.split_once(',').ok_or_else(wrong)?;
+    assert_eq!(namespace, NAMESPACE);
+    let dimensions: BTreeSet<_> = dimensions.split(',').collect();
+    let mut found: Vec<_> =
+        metrics.filter(|(_, of)| of.keys().map(String::as_str).eq(dimensions.iter().copied())).collect();
+    for term in terms.split(' ') {
+        let (key, value) = term.split_once('=').ok_or_else(wrong)?;
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).ok_or_else(wrong)?;
+        found.retain(
+            |(name, of)| if key == "MetricName" { name == value } else { of.get(key).is_some_and(|v| v == value) },
+        );
+    }
+    Ok(found.into_iter().cloned().collect())
+}
+
+/// The lines that EventBridge delivers to a topic: it puts the values of the paths into the template and unescapes
+/// nothing, so that a line break has to be one, and each line is a string with its quotes.
+/// [EventBridge user guide, "Tutorial: Use input transformers"; aws-cdk#38121; terraform-provider-aws#43253]
+fn delivered(transformer: &Value, event: &Value) -> Any<Vec<String>> {
+    let mut text = transformer["InputTemplate"].as_str().unwrap_or_default().to_owned();
+    for (name, path) in transformer["InputPathsMap"].as_object().into_iter().flatten() {
+        let pointer = path.as_str().unwrap_or_default().replacen('$', "", 1).replace('.', "/");
+        let value = event.pointer(&pointer).and_then(Value::as_str).ok_or_else(|| failed(format!("no {path}")))?;
+        text = text.replace(&format!("<{name}>"), value);
+    }
+    for line in text.lines() {
+        let string: String = serde_json::from_str(line).map_err(|e| failed(format!("no JSON string: {line}: {e}")))?;
+        assert_eq!(format!("\"{string}\""), line, "an escape would be shown as it is");
+    }
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// Whether a role may do something.
 #[derive(Debug)]
 struct Question {
@@ -433,10 +588,10 @@ impl Question {
     }
 }
 
-/// Asks the local IAM, by one process for all questions.
-async fn ask(stack: &Stack, questions: &Value) -> Any<Value> {
+/// Asks the local AWS, by one process for all questions.
+async fn ask(stack: &Stack, script: &str, questions: &Value) -> Any<Value> {
     let mut python = Command::new(tools::python_tool("python")?);
-    python.arg(project("tests/iam/policies.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    python.arg(project("tests/iam").join(script)).stdin(Stdio::piped()).stdout(Stdio::piped());
     python.env("AWS_ENDPOINT_URL", stack.aws_url()).env("AWS_DEFAULT_REGION", REGION);
     python.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     let mut child = python.spawn()?;
@@ -575,18 +730,274 @@ async fn alarms_and_dashboard_are_of_what_is_printed(stack: &Stack) -> Outcome {
     assert_eq!(variant.execute(stack, json!({})).await?.status.as_str(), "SUCCEEDED");
     let mut printed = variant.metrics(stack, "ProcRunnerLogs").await?;
     printed.extend(variant.metrics(stack, "OrdersAuditFnLogs").await?);
-    let ((alarms, watched), (in_widget, drawn)) = (variant.alarms(stack).await?, variant.dashboard(stack).await?);
+    let ((alarms, watched), (in_widget, drawn)) =
+        (variant.alarms(stack).await?, variant.dashboard(stack, &printed).await?);
     assert!(watched.len() == 2 && drawn.len() == 8, "{watched:?} {drawn:?}");
     for metric in watched.iter().chain(&drawn) {
         assert!(printed.contains_key(metric), "nothing prints {metric:?}, but {printed:?}");
     }
     assert_eq!(drawn.iter().collect::<BTreeSet<_>>(), printed.keys().collect(), "something printed is not drawn");
-    assert_eq!((alarms.len(), &alarms), (5, &in_widget));
+    assert_eq!((alarms.len(), &alarms), (6, &in_widget));
 
     deploy(&stack.aws_url(), stack.dir.path(), name, &["NoLoadAlarmHours=0".to_owned()]).await?;
-    let ((alarms, watched), (in_widget, _)) = (variant.alarms(stack).await?, variant.dashboard(stack).await?);
+    let ((alarms, watched), (in_widget, _)) = (variant.alarms(stack).await?, variant.dashboard(stack, &printed).await?);
     assert_eq!(watched, [variant.metric("UnresolvedHours")]);
-    assert_eq!((alarms.len(), &alarms), (4, &in_widget));
+    assert_eq!((alarms.len(), &alarms), (5, &in_widget));
+    Ok(())
+}
+
+/// An execution that ends in any way but one pages; OK is sent only where it means that somebody fixed something.
+async fn alarms_page_for_each_bad_end_and_are_ok_only_after_a_fix(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "real-time").await?;
+    let alarms = variant.described_alarms(stack).await?;
+    let topic = json!([variant.outputs.get("TopicArn")]);
+    for (name, metric, ok) in [
+        ("ExecutionsFailedAlarm", "ExecutionsFailed", false),
+        ("ExecutionsTimedOutAlarm", "ExecutionsTimedOut", false),
+        ("ExecutionsAbortedAlarm", "ExecutionsAborted", false),
+        ("NoLoadAlarm", "LoadSeconds", true),
+        ("MissedEventsAlarm", "ApproximateNumberOfMessagesVisible", true),
+        ("UnresolvedAlarm", "UnresolvedHours", true),
+    ] {
+        let alarm = alarms.get(name).ok_or_else(|| failed(format!("no {name}")))?;
+        assert_eq!((&alarm["MetricName"], &alarm["AlarmActions"]), (&json!(metric), &topic), "{name}");
+        let told = alarm["OKActions"].as_array().is_some_and(|actions| !actions.is_empty());
+        assert_eq!(told, ok, "{name}: {}", alarm["OKActions"]);
+    }
+    assert_eq!(alarms.len(), 6, "{:?}", alarms.keys());
+    Ok(())
+}
+
+/// Keys and topics of one's own, none at all, and no dashboard.
+async fn keys_topics_and_dashboard_are_a_matter_of_choice(stack: &Stack) -> Outcome {
+    let arn = |service: &str, resource: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}");
+    let (key, other) = (arn("kms", "key/11111111-2222-3333-4444-555555555555"), arn("kms", "key/another"));
+    let pages = arn("sns", "pages");
+    let mut parameters = parameters_of(stack, "cluster-secret")?;
+    let chosen = [
+        ("SecretKmsKeyArn", key.as_str()),
+        ("TopicKmsKeyArn", "none"),
+        ("AlarmTopicArn", &pages),
+        ("WithDashboard", "false"),
+    ];
+    parameters.extend(chosen.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let variant = Variant::deploy_as(stack, "chosen", parameters).await?;
+    for gone in ["TopicKey", "Dashboard"] {
+        assert!(!variant.resources.contains_key(gone), "{gone}");
+    }
+    assert_eq!(variant.outputs.get("DashboardUrl"), "");
+    let topic = ["sns", "get-topic-attributes", "--topic-arn", variant.outputs.get("TopicArn")];
+    let attributes = Cli::local(&stack.aws_url()).call(&topic).await?;
+    assert_eq!(attributes["Attributes"]["KmsMasterKeyId"].as_str().unwrap_or_default(), "");
+    let alarms = variant.described_alarms(stack).await?;
+    for (name, alarm) in &alarms {
+        assert_eq!(alarm["AlarmActions"], json!([pages]), "{name}");
+        assert!(alarm["OKActions"].as_array().into_iter().flatten().all(|action| *action == *pages), "{name}");
+    }
+    assert_eq!(alarms.len(), 6);
+    // The secret's key, for both and through Secrets Manager alone; and no other.
+    for role in ["StatementRole", "AuditRole"] {
+        assert!(variant.may(stack, role, "kms:Decrypt", &key).await?, "{role}");
+        for (action, resource) in [("kms:Decrypt", &other), ("kms:GenerateDataKey", &key), ("kms:Encrypt", &key)] {
+            assert!(!variant.may(stack, role, action, resource).await?, "{role}: {action} {resource}");
+        }
+    }
+    assert!(!variant.may(stack, "LoaderRole", "kms:Decrypt", &key).await?);
+    let question = Question::new(&variant, "StatementRole", &["kms:Decrypt"], &key, true);
+    let said = ask(stack, "policies.py", &json!({"questions": [question.json()]})).await?;
+    let through = format!("secretsmanager.{REGION}.amazonaws.com");
+    let conditions = &said["roles"][&variant.resources["StatementRole"]]["conditions"];
+    assert_eq!(*conditions, json!([{"StringEquals": {"kms:ViaService": through}}]));
+    Ok(())
+}
+
+/// What a topic's key allows to CloudWatch it allows for this account alone. EventBridge sends no account.
+async fn the_topics_key_is_for_alarms_of_this_account(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let key = ["kms", "get-key-policy", "--key-id", &variant.resources["TopicKey"], "--policy-name", "default"];
+    let policy = Cli::local(&stack.aws_url()).call(&key).await?;
+    let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap_or_default())?;
+    let of = |service: &str| {
+        let statements = policy["Statement"].as_array().into_iter().flatten();
+        let of: Vec<_> = statements.filter(|s| s["Principal"]["Service"] == service).collect();
+        assert_eq!(of.len(), 1, "{service}: {policy}");
+        of[0]["Condition"].clone()
+    };
+    assert_eq!(of("cloudwatch.amazonaws.com"), json!({"StringEquals": {"aws:SourceAccount": ACCOUNT}}));
+    assert_eq!(of("events.amazonaws.com"), Value::Null);
+    Ok(())
+}
+
+/// What cannot be delivered is in the queue, and pages, within an hour and not after a day.
+async fn what_cannot_be_delivered_is_given_up_within_an_hour(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "real-time").await?;
+    let cli = Cli::local(&stack.aws_url());
+    let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", variant.rule("MissedEvents"));
+    for rule in ["WorkflowFinished", "Scheduled", "ExecutionDied", "ExecutionStopped"] {
+        let target = variant.target(&cli, rule).await?;
+        let policy = json!({"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185});
+        assert_eq!((&target["RetryPolicy"], &target["DeadLetterConfig"]["Arn"]), (&policy, &json!(queue)), "{rule}");
+    }
+    let checker = variant.outputs.get("StatusCheckerName");
+    let config = ["lambda", "get-function-event-invoke-config", "--function-name", checker, "--qualifier", "$LATEST"];
+    let config = cli.call(&config).await?;
+    assert_eq!(config["MaximumEventAgeInSeconds"], 3600);
+    assert_eq!(config["DestinationConfig"]["OnFailure"]["Destination"], json!(queue));
+    Ok(())
+}
+
+/// Another account that may put events on the bus starts no load here.
+async fn events_of_another_account_start_nothing(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let cli = Cli::local(&stack.aws_url());
+    let pattern = variant.pattern(&cli, "WorkflowFinished").await?;
+    for (account, source, starts) in [
+        (ACCOUNT, "redshift-loader", true),
+        (ACCOUNT, "aws.glue", true),
+        ("999999999999", "redshift-loader", false),
+        (ACCOUNT, "somebody", false),
+    ] {
+        let event = json!({
+            "version": "0", "id": "315c1398-40ff-a850-213b-158f73e60175", "source": source, "account": account,
+            "time": "2026-01-01T01:00:00Z", "region": REGION, "resources": [],
+            "detail-type": "Glue Job State Change", "detail": {"jobName": "new-orders-last-job", "state": "SUCCEEDED"},
+        })
+        .to_string();
+        let test = ["events", "test-event-pattern", "--event-pattern", &pattern, "--event", &event];
+        assert_eq!(cli.call(&test).await?["Result"], starts, "{source} of {account}");
+    }
+    Ok(())
+}
+
+/// Every text parameter, with each character that means something in JSON, a policy, a shell or a template: either its
+/// own AllowedPattern refuses it, or what is deployed with all that it takes is whole and holds it as it was written.
+/// Under the longest name that a stack may have, which must not make a name of something else too long.
+async fn what_a_parameter_holds_breaks_nothing(stack: &Stack) -> Outcome {
+    let name = format!("a{}-z", "-name".repeat(13)) + "-long";
+    assert_eq!(name.len(), 73);
+    let mut base = parameters_of(stack, "workflow-and-step")?;
+    base.insert("ScheduleExpression".to_owned(), "rate(15 minutes)".to_owned());
+    base.insert("NoLoadAlarmHours".to_owned(), "26".to_owned());
+    let template = stack.dir.path().join("packaged.yaml");
+    let tries = async |tried: &[(&String, &String)]| {
+        let request = json!({"template": template, "stack": "tried", "parameters": base, "tried": tried});
+        ask(stack, "parameters.py", &request).await
+    };
+    let all = tries(&[]).await?;
+    let all: Vec<_> = all["text"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert!(all.len() >= 20 && all.contains(&"GlueWorkflowName"), "{all:?}");
+    // In an identifier as SQL has it, and in the midst of any other value.
+    let with = |parameter: &str, character: &str| {
+        let quoted = character.replace('"', "\"\"");
+        match parameter {
+            "LoadProcedure" | "AuditProcedure" | "AuditTable" => format!("dev.\"a{quoted}z\""),
+            "AuditKeyColumn" | "AuditTimeColumn" => format!("\"a{quoted}z\""),
+            _ => {
+                let value = base.get(parameter).map_or("az", String::as_str);
+                let (head, tail) = value.split_at(value.len() / 2);
+                format!("{head}{character}{tail}")
+            }
+        }
+    };
+    let anything = ["NotificationTitle"].as_slice();
+    let not_lines = ["AuditTable", "AuditKeyColumn", "AuditTimeColumn"].as_slice();
+    let named = ["GlueWorkflowName", "GlueJobName", "Database", "NotificationSubject"].as_slice();
+    let procedures = ["LoadProcedure", "AuditProcedure"].as_slice();
+    let arguments = ["EmrStepArguments"].as_slice();
+    let expected = [
+        ("\"", [anything, not_lines, named, procedures].concat()),
+        ("\\", [anything, not_lines, named, procedures].concat()),
+        ("'", [anything, not_lines, named, procedures].concat()),
+        ("${x}", [anything, not_lines, &["NotificationSubject"], procedures, arguments].concat()),
+        ("\n", [anything, not_lines].concat()),
+        ("\u{e4}", [anything, not_lines, named, arguments].concat()),
+        ("\u{65e5}", [anything, not_lines, &named[2..], arguments].concat()),
+    ];
+    let tried: Vec<_> = expected
+        .iter()
+        .flat_map(|(character, _)| all.iter().map(|parameter| (*parameter, *character)))
+        .map(|(parameter, character)| (parameter.to_owned(), with(parameter, character), character))
+        .collect();
+    let said = tries(&tried.iter().map(|(parameter, value, _)| (parameter, value)).collect::<Vec<_>>()).await?;
+    let mut taken: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for ((parameter, value, character), refusal) in tried.iter().zip(said["refused"].as_array().into_iter().flatten()) {
+        match refusal.as_str() {
+            None => _ = taken.entry(character).or_default().insert(parameter),
+            Some(text) => {
+                let by_pattern = text.contains(&format!("Parameter '{parameter}' "));
+                assert!(by_pattern, "{parameter}={value} is refused, but not for itself: {text}");
+            }
+        }
+    }
+    let mut values = base.clone();
+    for (character, parameters) in &expected {
+        assert_eq!(taken[character], parameters.iter().copied().collect(), "{character:?}");
+    }
+    for parameter in &all {
+        let characters: String = taken.iter().filter(|(_, by)| by.contains(parameter)).map(|(c, _)| *c).collect();
+        if !characters.is_empty() {
+            values.insert((*parameter).to_owned(), with(parameter, &characters));
+        }
+    }
+    Variant::deploy_as(stack, &name, values).await?.is_whole(stack).await
+}
+
+/// `make validate-aws`: what it creates it deletes, whether the stack exists or not, and it says why it cannot.
+async fn a_check_by_aws_leaves_nothing_behind(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let cli = Cli::local(&stack.aws_url());
+    let template = stack.dir.path().join("packaged.yaml");
+    let check = async |name: &str, parameters: &Path, url: Option<&str>| -> Any<(Option<i32>, String)> {
+        let mut python = Command::new(tools::python_tool("python")?);
+        python.arg(project("infra/lint/validate_aws.py")).current_dir(project("")).env_clear();
+        python.args(["--stack", name]).arg("--template").arg(&template).arg("--parameters").arg(parameters);
+        python.env("AWS_DEFAULT_REGION", REGION).env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
+        if let Some(url) = url {
+            python.env("AWS_ENDPOINT_URL", url).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        }
+        let output = python.output().await?;
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        Ok((output.status.code(), said.into_owned()))
+    };
+    let stacks = async || -> Any<BTreeSet<String>> {
+        let described = cli.call(&["cloudformation", "describe-stacks"]).await?;
+        let stacks = described["Stacks"].as_array().into_iter().flatten();
+        Ok(stacks.map(|s| format!("{} {}", s["StackName"], s["StackStatus"])).collect())
+    };
+    let change_sets = async || -> Any<Value> {
+        let list = ["cloudformation", "list-change-sets", "--stack-name", &variant.name];
+        Ok(cli.call(&list).await?["Summaries"].clone())
+    };
+    let (url, examples) = (stack.aws_url(), project("infra/parameters"));
+    let (before, sets) = (stacks().await?, change_sets().await?);
+    let (code, said) = check("not-there", &examples.join("real-time.txt"), Some(&url)).await?;
+    assert!(code == Some(0) && said.contains("Add ") && said.contains(" Loader"), "{code:?} {said}");
+    let (code, said) = check(&variant.name, &examples.join("cluster-user.txt"), Some(&url)).await?;
+    assert!(code == Some(0) && said.contains("Modify ") && !said.contains("Add "), "{code:?} {said}");
+    let wrong = stack.dir.path().join("wrong.txt");
+    std::fs::write(&wrong, "Database=d\nClusterIdentifier=no such cluster\nGlueJobName=j\n")?;
+    let (code, said) = check("not-there", &wrong, Some(&url)).await?;
+    assert!(code == Some(1) && said.contains("ClusterIdentifier"), "{code:?} {said}");
+    let (code, said) = check("not-there", &wrong, None).await?;
+    assert!(code == Some(2) && said.contains("AWS credentials"), "{code:?} {said}");
+    let others = |all: BTreeSet<String>| all.into_iter().filter(|s| s.contains("not-there")).collect::<Vec<_>>();
+    assert_eq!(others(stacks().await?), others(before));
+    assert_eq!(change_sets().await?, sets);
+    Ok(())
+}
+
+/// A state machine is called `<stack>-loader`, and its name ends at 80 characters.
+async fn a_stack_with_too_long_a_name_is_refused_before_anything_is_built(_: &Stack) -> Outcome {
+    let make = async |length: usize| -> Any<(bool, String)> {
+        let mut make = Command::new("make");
+        make.current_dir(project("")).args(["what-to-deploy", "BUCKET=b"]).arg(format!("STACK={}", "s".repeat(length)));
+        make.arg("PARAMETERS=infra/parameters/real-time.txt").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        let output = make.output().await?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    assert_eq!(make(73).await?, (true, String::new()));
+    let (taken, said) = make(74).await?;
+    assert!(!taken && said.contains("73 characters"), "{said}");
     Ok(())
 }
 
@@ -594,11 +1005,8 @@ async fn alarms_and_dashboard_are_of_what_is_printed(stack: &Stack) -> Outcome {
 async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
     let cli = Cli::local(&stack.aws_url());
-    let pattern = async |rule: &str| -> Any<String> {
-        let name = variant.resources[rule].rsplit('/').next().unwrap_or_default();
-        Ok(text(&cli.call(&["events", "describe-rule", "--name", name]).await?, "EventPattern"))
-    };
-    let (died, stopped) = (pattern("ExecutionDied").await?, pattern("ExecutionStopped").await?);
+    let (died, stopped) =
+        (variant.pattern(&cli, "ExecutionDied").await?, variant.pattern(&cli, "ExecutionStopped").await?);
     let own = variant.outputs.get("StateMachineArn");
     let another = own.replace("-loader", "-another");
     for (machine, status, error, swept, told) in [
@@ -626,6 +1034,22 @@ async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) -> Outcome {
             assert_eq!(cli.call(&test).await?["Result"], reached, "{status} {error:?} of {machine}: {pattern}");
         }
     }
+    Ok(())
+}
+
+/// The mail of an execution that did not end can be read: a line is a line, and nothing is escaped.
+async fn the_mail_of_an_execution_that_did_not_end_can_be_read(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "cluster-iam").await?;
+    let target = variant.target(&Cli::local(&stack.aws_url()), "ExecutionStopped").await?;
+    let execution = format!("{}:e", variant.outputs.get("StateMachineArn").replace(":stateMachine:", ":execution:"));
+    let event = json!({"detail": {"status": "ABORTED", "executionArn": execution}});
+    let console = format!("https://console.aws.amazon.com/states/home?region={REGION}#/v2/executions/details/");
+    let lines = delivered(&target["InputTransformer"], &event)?;
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(lines[0], "\"The Redshift load did not end by itself. Its execution is ABORTED.\"");
+    assert_eq!(lines[2], format!("\"Execution: {execution} \""));
+    // The blank keeps the quote out of the link that a mail program makes.
+    assert_eq!(lines[3], format!("\"Console: {console}{execution} \""));
     Ok(())
 }
 
@@ -733,7 +1157,16 @@ fn main() -> ExitCode {
         events_of_the_workflow_start_executions,
         every_line_says_what_it_belongs_to,
         alarms_and_dashboard_are_of_what_is_printed,
+        alarms_page_for_each_bad_end_and_are_ok_only_after_a_fix,
+        keys_topics_and_dashboard_are_a_matter_of_choice,
+        the_topics_key_is_for_alarms_of_this_account,
+        what_cannot_be_delivered_is_given_up_within_an_hour,
+        what_a_parameter_holds_breaks_nothing,
+        a_check_by_aws_leaves_nothing_behind,
+        a_stack_with_too_long_a_name_is_refused_before_anything_is_built,
         each_end_of_an_execution_reaches_its_rules,
+        the_mail_of_an_execution_that_did_not_end_can_be_read,
+        events_of_another_account_start_nothing,
         what_is_deployed_is_tagged,
         a_change_to_the_stack_keeps_the_audit,
     ];
