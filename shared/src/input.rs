@@ -177,7 +177,7 @@ mod tests {
             (json!({"source": "redshift-loader", "detail": {"DryRun": true}}), false, None, nothing()),
             (json!({"detail-type": "x", "DryRun": true}), true, None, nothing()),
         ] {
-            let read = ExecutionInput::read(&input).expect(&input.to_string());
+            let read = ExecutionInput::read(&input).expect("an input");
             assert_eq!(
                 (read.dry_run, read.procedures.map(Value::Array), read.trigger),
                 (dry_run, procedures, trigger),
