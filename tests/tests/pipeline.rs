@@ -449,8 +449,8 @@ async fn one_that_waits_is_enough(p: &Pipeline) -> Outcome {
     let waits = async || -> Outcome {
         for _ in 0..200 {
             let events = redshift_local::stack::execution::history(&p.sfn, &second).await?;
-            let entered = events.iter().filter_map(|e| e.state_entered_event_details());
-            if entered.last().is_some_and(|state| state.name() == "WaitForTurn") {
+            let mut entered = events.iter().filter_map(|e| e.state_entered_event_details());
+            if entered.next_back().is_some_and(|state| state.name() == "WaitForTurn") {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
