@@ -39,6 +39,12 @@ OTHERS = {
     ],
 }
 
+# A call on these is about one resource of several kinds; parliament asks for one of each.
+EITHER = {
+    ("states:DescribeExecution", "arn:*:states:*:*:express:*:*:*"),
+    ("states:ListExecutions", "arn:*:states:*:*:mapRun:*/*:*"),
+}
+
 
 class Resolver:
     def __init__(self, template, values):
@@ -102,6 +108,12 @@ def about(document, resource):
     return document | {"Statement": statements} if resource else document
 
 
+def is_about_another_kind(finding):
+    missing = [(each["action"], each["required_format"]) for each in finding.detail] \
+        if finding.issue == "RESOURCE_MISMATCH" else []
+    return bool(missing) and EITHER.issuperset(missing)
+
+
 def open_to_all(document):
     return any("*" in json.dumps(statement.get("Principal")) for statement in document["Statement"])
 
@@ -123,7 +135,7 @@ for path, values in cases:
             wrong.add(f"{path}: {name}: anybody is let in")
         for finding in analyze_policy_string(json.dumps(document)).findings:
             finding = enhance_finding(finding)
-            if finding.severity != "MUTE":
+            if finding.severity != "MUTE" and not is_about_another_kind(finding):
                 wrong.add(f"{path}: {name}: {finding.title}: {finding.detail}")
 print(f"{seen} policies, {len(wrong)} findings", *sorted(wrong), sep="\n")
 sys.exit(bool(wrong) or not seen)
