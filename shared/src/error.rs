@@ -10,6 +10,8 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lambda_runtime::Diagnostic;
 
+use crate::shown;
+
 /// Step Functions cuts `Cause` at 32,768 characters; the text is also part of a JSON string, where
 /// escapes can double it. [Step Functions API reference, `SendTaskFailure`]
 pub const MAX_CAUSE_CHARS: usize = 8_000;
@@ -19,7 +21,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// One failure of a function, by what the caller can do about it.
 ///
-/// The text says what was wrong and what to do; it never holds secrets or SQL arguments.
+/// The text says what was wrong and what to do. It is made of our own words, and of what [`crate::shown`] lets
+/// through of a payload or an answer; it never holds secrets, SQL arguments, rows or a raw answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -66,7 +69,7 @@ pub enum Error {
     /// A statement of an execution that has ended still runs, although its cancellation was requested.
     #[error("{0}")]
     StillRunning(String),
-    /// A fault of the functions themselves. Never retried.
+    /// A fault of ours: the caller can do nothing but report it. Never retried.
     #[error("{0}")]
     Internal(String),
 }
@@ -140,27 +143,60 @@ impl Error {
         self
     }
 
+    /// A fault of ours; `what` completes "the function failed: ".
+    pub fn internal(what: &'static str) -> Self {
+        Self::Internal(format!("the function failed: {what}; this is a fault of the loader, please report it"))
+    }
+
     /// Sorts a failed SDK call into what the caller can do about it.
     ///
     /// `doing` completes "failed to ..." and must not hold secrets or SQL arguments. The SDK has by
     /// then used up its own retries, so what is left of throttling and of 5xx is the state machine's.
+    ///
+    /// The text shows the code of the service's error, and in our own words what is known of its message: a message
+    /// may quote SQL or parameters, and an answer that could not be read may hold rows. The whole text is in
+    /// CloudTrail, under the request id that is shown.
     pub fn from_sdk<E>(doing: &str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let status = error.raw_response().map(|r| r.status().as_u16());
-        let code = error.code().map(str::to_owned);
-        let text = match (&code, error.message()) {
-            (Some(code), Some(message)) => format!("failed to {doing}: {code}: {message}"),
-            _ => format!("failed to {doing}: {}", DisplayErrorContext(&error)),
+        let request = error.raw_response().and_then(|r| r.headers().get("x-amzn-requestid"));
+        let request = request.and_then(shown::request_id).map(|id| format!(" (request {id})")).unwrap_or_default();
+        let failed = |why: &str| format!("failed to {doing}: {why}{request}");
+        let code = error.code().and_then(shown::error_code);
+        let hint = |phrases| {
+            // Looked at, never shown.
+            let text = DisplayErrorContext(&error).to_string().to_lowercase();
+            find(phrases, &text).map(|words| format!(": {words}")).unwrap_or_default()
         };
-        let text = cut(&text, MAX_CAUSE_CHARS);
-        match error {
-            SdkError::ConstructionFailure(_) => return Self::InvalidConfiguration(text),
+        match &error {
+            SdkError::ConstructionFailure(_) => {
+                return Self::InvalidConfiguration(failed(
+                    "the request could not be made; AWS_REGION, the credentials or an endpoint may be missing",
+                ));
+            }
+            SdkError::TimeoutError(_) => return Self::ServiceUnavailable(failed("AWS did not answer in time")),
+            SdkError::DispatchFailure(_) => {
+                let why = format!("AWS could not be reached{}", hint(CONNECTION_PHRASES));
+                return Self::ServiceUnavailable(failed(&why));
+            }
             SdkError::ServiceError(_) => {}
-            _ => return Self::ServiceUnavailable(text),
+            _ => return Self::ServiceUnavailable(failed(&unreadable(status))),
         }
-        match code.as_deref().unwrap_or_default() {
+        let Some(code) = code else {
+            let text = failed(&unreadable(status));
+            return if status == Some(429) { Self::Throttled(text) } else { Self::ServiceUnavailable(text) };
+        };
+        let message = error.message().unwrap_or_default().to_lowercase();
+        let denied = ACTIONS.iter().find(|action| message.contains(&action.to_lowercase()));
+        let why = match (denied, find(MESSAGE_PHRASES, &message)) {
+            (Some(action), _) => format!("{code}: the role may not do {action}"),
+            (None, Some(words)) => format!("{code}: {words}"),
+            (None, None) => format!("{code}; CloudTrail has the whole text"),
+        };
+        let text = failed(&why);
+        match code {
             "ActiveStatementsExceededException"
             | "ActiveSessionsExceededException"
             | "ActiveWaitingRequestsExceededException"
@@ -189,6 +225,79 @@ impl Error {
     }
 }
 
+fn unreadable(status: Option<u16>) -> String {
+    let status = status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+    format!("the answer of AWS could not be read{status}")
+}
+
+/// The words of the first entry that has one of its phrases in `text`, which is in lower case.
+fn find(entries: &[(&[&str], &'static str)], text: &str) -> Option<&'static str> {
+    entries.iter().find(|(phrases, _)| phrases.iter().any(|phrase| text.contains(phrase))).map(|(_, words)| *words)
+}
+
+/// What a refusal may be about, as IAM names it.
+const ACTIONS: &[&str] = &[
+    // The longer names first: they begin like others.
+    "redshift:GetClusterCredentialsWithIAM",
+    "redshift:GetClusterCredentials",
+    "redshift-serverless:GetCredentials",
+    "redshift-serverless:GetWorkgroup",
+    "redshift:DescribeClusters",
+    "redshift-data:ExecuteStatement",
+    "redshift-data:DescribeStatement",
+    "redshift-data:CancelStatement",
+    "redshift-data:ListStatements",
+    "redshift-data:GetStatementResult",
+    "secretsmanager:GetSecretValue",
+    "sns:Publish",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "states:ListExecutions",
+    "states:DescribeExecution",
+    "glue:GetWorkflowRuns",
+    "glue:GetWorkflowRun",
+    "glue:GetWorkflow",
+    "glue:GetJobRun",
+];
+
+/// What messages of AWS say, in our words. A phrase in a value that a message quotes can only choose among these.
+const MESSAGE_PHRASES: &[(&[&str], &str)] = &[
+    (
+        &["security token", "credentials have expired", "token expired"],
+        "the credentials are not valid, or have expired",
+    ),
+    (
+        &[
+            "endpoint doesn't exist",
+            "endpoint does not exist",
+            "cluster doesn't exist",
+            "cluster does not exist",
+            "cluster not found",
+            "workgroup doesn't exist",
+            "workgroup does not exist",
+            "workgroup not found",
+        ],
+        "there is no such workgroup or cluster",
+    ),
+    (&["unused parameter", "parameter list", "parameters list"], "the parameters do not fit the SQL"),
+    (&["secret"], "the secret cannot be used"),
+    (&["rate exceeded", "throttl"], "too many requests"),
+    (&["wait time", "waittimeseconds"], "WaitTimeSeconds is not taken"),
+    (&["query does not exist", "statement does not exist"], "there is no such statement"),
+    (&["client token", "clienttoken"], "the ClientToken was used for another request"),
+    (&["statement name", "statementname"], "the statement's name is not taken"),
+];
+
+/// What a connection fails for, in our words.
+const CONNECTION_PHRASES: &[(&[&str], &str)] = &[
+    (&["certificate", "unknownissuer"], "the server's certificate is not trusted"),
+    (&["credentials"], "there are no valid credentials"),
+    (&["dns error", "lookup address", "name or service not known"], "the endpoint's host name does not resolve"),
+    (&["connection refused"], "the connection was refused"),
+    (&["timed out", "timeout"], "the connection timed out"),
+    (&["connection reset", "connection closed", "broken pipe", "incompletemessage"], "the connection was lost"),
+];
+
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         Self { error_type: error.name().to_owned(), error_message: cut(&error.to_string(), MAX_CAUSE_CHARS) }
@@ -209,6 +318,9 @@ pub fn cut(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::error::metadata::ErrorMetadata;
 
     #[test]
     fn the_retried_names_are_names() {
@@ -231,6 +343,89 @@ mod tests {
         assert_eq!(error.about("dev.p").to_string(), "failed to submit dev.p: no answer");
         let error = Error::UnknownStatus("HIBERNATING".into()).about("dev.p");
         assert_eq!((error.name(), error.to_string().as_str()), ("UnknownStatus", "dev.p: HIBERNATING"));
+    }
+
+    fn answered(status: u16, body: &str) -> SdkError<DescribeStatementError, HttpResponse> {
+        let code = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
+        let text = |field: &str| code[field].as_str().map(str::to_owned);
+        let meta = ErrorMetadata::builder();
+        let meta = text("code").into_iter().fold(meta, |meta, code| meta.code(code));
+        let meta = text("message").into_iter().fold(meta, |meta, message| meta.message(message));
+        let mut raw = HttpResponse::new(status.try_into().expect("a status"), body.to_owned().into());
+        raw.headers_mut().insert("x-amzn-requestid", "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b");
+        SdkError::service_error(DescribeStatementError::generic(meta.build()), raw)
+    }
+
+    #[test]
+    fn a_message_of_aws_is_shown_in_our_words() {
+        let id = " (request 5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b)";
+        for (status, body, name, said) in [
+            (
+                400,
+                r#"{"code": "ValidationException", "message": "syntax error near 'hunter2'"}"#,
+                "RequestRefused",
+                "ValidationException; CloudTrail has the whole text",
+            ),
+            (
+                400,
+                r#"{"code": "ValidationException", "message": "Redshift endpoint doesn't exist in this region."}"#,
+                "RequestRefused",
+                "ValidationException: there is no such workgroup or cluster",
+            ),
+            (
+                400,
+                r#"{"code": "AccessDeniedException", "message": "User: arn:aws:sts::1:assumed-role/r/hunter2 is not authorized to perform: redshift:GetClusterCredentialsWithIAM on resource: hunter2"}"#,
+                "AccessDenied",
+                "AccessDeniedException: the role may not do redshift:GetClusterCredentialsWithIAM",
+            ),
+            (
+                400,
+                r#"{"code": "ThrottlingException", "message": "Rate exceeded"}"#,
+                "Throttled",
+                "ThrottlingException: too many requests",
+            ),
+            (500, r#"{"code": "SomethingNew"}"#, "ServiceUnavailable", "SomethingNew; CloudTrail has the whole text"),
+            (
+                400,
+                r#"{"code": "hunter2: x", "message": "hunter2"}"#,
+                "ServiceUnavailable",
+                "the answer of AWS could not be read (HTTP 400)",
+            ),
+            (403, "<html>hunter2</html>", "ServiceUnavailable", "the answer of AWS could not be read (HTTP 403)"),
+            (404, r#"{"message": "hunter2"}"#, "ServiceUnavailable", "the answer of AWS could not be read (HTTP 404)"),
+            (429, "hunter2", "Throttled", "the answer of AWS could not be read (HTTP 429)"),
+            (502, "hunter2", "ServiceUnavailable", "the answer of AWS could not be read (HTTP 502)"),
+        ] {
+            let error = Error::from_sdk("describe", answered(status, body));
+            assert_eq!((error.name(), error.to_string()), (name, format!("failed to describe: {said}{id}")), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_has_a_text_for_its_kind() {
+        type Failed = SdkError<DescribeStatementError, HttpResponse>;
+        let hunter2 = |text: &str| std::io::Error::other(format!("hunter2 {text}"));
+        let raw = HttpResponse::new(200.try_into().expect("a status"), "{\"QueryString\": \"hunter2\"".into());
+        for (error, name, said) in [
+            (Failed::construction_failure(hunter2("")), "InvalidConfiguration", "AWS_REGION"),
+            (Failed::timeout_error(hunter2("")), "ServiceUnavailable", "did not answer in time"),
+            (
+                Failed::dispatch_failure(ConnectorError::io(hunter2("invalid peer certificate: UnknownIssuer").into())),
+                "ServiceUnavailable",
+                "could not be reached: the server's certificate is not trusted",
+            ),
+            (
+                Failed::dispatch_failure(ConnectorError::io(hunter2("").into())),
+                "ServiceUnavailable",
+                "AWS could not be reached",
+            ),
+            (Failed::response_error(hunter2(""), raw), "ServiceUnavailable", "could not be read (HTTP 200)"),
+        ] {
+            let error = Error::from_sdk("describe", error);
+            let text = format!("{error} {error:?}");
+            assert_eq!(error.name(), name, "{text}");
+            assert!(text.contains(said) && !text.contains("hunter2"), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::payload::{self, near_miss};
 
 /// The fields of an input that is written by hand.
 const OWN_FIELDS: [&str; 2] = ["Procedures", "DryRun"];
@@ -56,10 +57,9 @@ impl ExecutionInput {
                 kind(input)
             )));
         };
-        for name in fields.keys().filter(|name| !OWN_FIELDS.contains(&name.as_str())) {
-            if let Some(meant) = OWN_FIELDS.iter().find(|own| is_close(name, own)) {
-                return Err(refuse(&format!("a field of the input is misspelt: {meant} is meant")));
-            }
+        let meant = |name: &String| near_miss(name, &OWN_FIELDS).filter(|own| own != name);
+        if let Some(meant) = fields.keys().find_map(meant) {
+            return Err(refuse(&format!("a field of the input is misspelt: {meant} is meant")));
         }
         let is_event = is_event(fields);
         if !is_event && fields.keys().any(|name| !OWN_FIELDS.contains(&name.as_str()) && name != PARENT) {
@@ -126,21 +126,7 @@ fn refuse(why: &str) -> Error {
 
 /// What a value is, without the value.
 fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(list) if list.is_empty() => "an empty list",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Whether a field's name comes close to a known one.
-fn is_close(name: &str, known: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-    strsim::damerau_levenshtein(&plain(name), &plain(known)) <= 2
+    if value.as_array().is_some_and(Vec::is_empty) { "an empty list" } else { payload::kind(value) }
 }
 
 #[cfg(test)]
@@ -203,18 +189,18 @@ mod tests {
             (json!({"DryRun": true, "hunter2": 1}), "unknown"),
             (json!({"detail": {}}), "unknown"),
             (json!({"DryRun": null}), "DryRun is null"),
-            (json!({"DryRun": "yes"}), "DryRun is a text"),
+            (json!({"DryRun": "yes"}), "DryRun is text"),
             (json!({"DryRun": 1}), "DryRun is a number"),
             (json!({"Procedures": null}), "Procedures is null"),
             (json!({"Procedures": []}), "Procedures is an empty list"),
             (json!({"Procedures": {"a": 1}}), "Procedures is an object"),
-            (json!({"Procedures": "hunter2"}), "Procedures is a text"),
+            (json!({"Procedures": "hunter2"}), "Procedures is text"),
             (json!(call), "the input is a list"),
             (json!([]), "the input is an empty list"),
-            (json!("hunter2"), "the input is a text"),
+            (json!("hunter2"), "the input is text"),
             (json!(7), "the input is a number"),
             (json!(null), "the input is null"),
-            (json!(true), "the input is true or false"),
+            (json!(true), "the input is a boolean"),
         ] {
             let error = ExecutionInput::read(&input).expect_err(&input.to_string());
             assert_eq!(error.name(), "InvalidInput");

@@ -6,12 +6,17 @@ pub mod error;
 pub mod failure;
 pub mod input;
 pub mod metrics;
+pub mod payload;
 pub mod polling;
 pub mod progress;
+mod redact;
 pub mod rows;
 pub mod runtime;
+pub mod shown;
 pub mod statement;
 pub mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod workflow;
 
 pub use attempt::LogicalAttempt;

@@ -210,7 +210,7 @@ pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: 
             Decision::End(end(description, Some(failure(FailureKind::StatementTimedOut, &text, ticket.attempt))))
         }
         (Status::Failed | Status::Aborted, requested) => {
-            let kind = match FailureKind::classify(description.status, engine) {
+            let kind = match description.failure.unwrap_or(FailureKind::StatementFailed) {
                 // However the engine puts it, it was our cancel.
                 FailureKind::AbortedByUser | FailureKind::AbortedBySystem | FailureKind::ConnectionLost
                     if requested.is_some() =>
@@ -354,6 +354,7 @@ mod tests {
             created_at: Some(start()),
             duration: Duration::from_millis(2500),
             error: (!error.is_empty()).then(|| error.to_owned()),
+            failure: Some(FailureKind::classify(status, error)),
             result_rows: None,
             redshift_query_id: Some(7),
         }

@@ -44,9 +44,10 @@ pub async fn run(client: &Client, target: &Target, query: Query<'_>, deadline: S
         if status == Status::Finished {
             return Ok(id);
         }
-        let text = statement::describe(client, &id, None).await?.error.unwrap_or_else(|| "no reason given".to_owned());
+        let described = statement::describe(client, &id, None).await?;
+        let text = described.error.unwrap_or_else(|| "no reason given".to_owned());
         let failed = format!("{} (statement {id}) is {status}: {}", query.name, cut(&text, MAX_ENGINE_CHARS));
-        if !FailureKind::classify(status, &text).is_retryable() {
+        if !described.failure.is_some_and(FailureKind::is_retryable) {
             return Err(Error::AuditQueryFailed(failed));
         }
         let Some(pause) = pauses.next().filter(|pause| SystemTime::now() + *pause < deadline) else {

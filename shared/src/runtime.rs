@@ -1,5 +1,8 @@
 //! What every function does at its start: logging, SDK configuration, the environment.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -15,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::payload;
 
 /// Time for one try of a call, above the longest long poll. The SDK has no time-out by default.
 pub const SDK_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(38);
@@ -25,9 +29,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Tries of one call: the SDK repeats 5xx, throttling and lost connections with a growing pause.
 const ATTEMPTS: u32 = 5;
 
-/// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL and AWS_LAMBDA_LOG_FORMAT say.
+/// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL and AWS_LAMBDA_LOG_FORMAT say. A panic is logged by
+/// its place alone: its text may quote what the function works on.
 pub fn init_logging() {
     tracing::init_default_subscriber();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
 }
 
 /// Amazon Trust Services' roots, under which the endpoints of AWS are signed, as PEM.
@@ -38,11 +47,22 @@ pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 /// the same error once more, after us and so without ids, and cannot be told not to.
 ///
 /// # Errors
-/// Those of the work.
+/// Those of the work; `Internal` if it panics.
 pub fn within<T>(span: Span, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
-    let logged = async { work.await.inspect_err(|e| tracing::error!(error = e.name(), "{e}")) };
     // Boxed: the future of all this nested in the runtime's is too deep a type for the compiler.
+    let work = Box::pin(work);
+    let logged = async { caught(work).await.inspect_err(|e| tracing::error!(error = e.name(), "{e}")) };
     Box::pin(logged.instrument(span))
+}
+
+/// The runtime turns a panic into an error, too, but under the panic's own text.
+async fn caught<T>(mut work: Pin<Box<impl Future<Output = Result<T>>>>) -> Result<T> {
+    std::future::poll_fn(|context| {
+        // After a panic the work is dropped and never polled again, so nobody sees a broken state of it.
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(Error::internal("it panicked"))))
+    })
+    .await
 }
 
 /// An HTTP client for SDK clients, with ring as its one TLS provider: the SDK's own default brings another.
@@ -126,9 +146,9 @@ pub fn var_parsed<T: std::str::FromStr>(
 ) -> Result<T> {
     match var(name) {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|_| {
-            Error::InvalidConfiguration(format!("environment variable {name} is {text:?}; it has to be {expected}"))
-        }),
+        Some(text) => text
+            .parse()
+            .map_err(|_| Error::InvalidConfiguration(format!("environment variable {name} has to be {expected}"))),
     }
 }
 
@@ -136,35 +156,20 @@ pub fn var_parsed<T: std::str::FromStr>(
 /// as `InvalidInput` and not under the name of a Rust type.
 ///
 /// # Errors
-/// `InvalidInput` saying what was expected.
+/// `InvalidInput` naming the field, the kind of what was found, and what was expected: nothing of the payload.
 pub fn parse<T: DeserializeOwned>(payload: Value) -> Result<T> {
     if !payload.is_object() {
         return Err(Error::InvalidInput("the payload has to be a JSON object".into()));
     }
-    // The error of serde_json may quote a value of the payload; its category and place are enough.
-    serde_json::from_value(payload)
-        .map_err(|e| Error::InvalidInput(format!("the payload does not fit: {}", describe(&e))))
+    payload::read(payload).map_err(|fault| Error::InvalidInput(format!("the payload does not fit: {fault}")))
 }
 
-/// An answer as JSON.
+/// The answer of a function as JSON.
 ///
 /// # Errors
-/// `Internal` where it cannot be written: a fault of ours.
-pub fn answer(answer: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(answer).map_err(|_| Error::Internal("the answer cannot be written as JSON".into()))
-}
-
-/// An error of serde_json without the values that it quotes ("invalid type: string \"secret\", ...").
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match (text.strip_prefix("invalid type: "), text.split_once(", expected ")) {
-        (Some(found), Some((_, expected))) => {
-            let kind = found.split(['`', '"', ',']).next().unwrap_or_default().trim();
-            format!("found {kind}, expected {expected}")
-        }
-        _ if text.starts_with("invalid value") => "a value is out of range".to_owned(),
-        _ => text,
-    }
+/// `Internal` where it cannot be written as JSON.
+pub fn answer(answer: impl Serialize) -> Result<Value> {
+    serde_json::to_value(answer).map_err(|_| Error::internal("its answer cannot be written as JSON"))
 }
 
 #[cfg(test)]
@@ -187,6 +192,25 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert!(parse::<Payload>(json!({"Number": 1, "Other": 2})).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_internal_and_its_text_is_not_shown() {
+        let work = async {
+            tokio::task::yield_now().await;
+            let secret = std::hint::black_box("hunter2");
+            if secret.is_empty() { Ok(()) } else { panic!("{secret}") }
+        };
+        let error = within(Span::none(), work).await.expect_err("it panicked");
+        assert_eq!(error.name(), "Internal");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_is_our_fault() {
+        let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert_eq!(answer(no_json).expect_err("no JSON").name(), "Internal");
+        assert_eq!(answer(1).expect("JSON"), json!(1));
     }
 
     fn trusted_with(set: &[(&str, &str)]) -> String {
@@ -239,7 +263,7 @@ mod tests {
     fn a_variable_that_does_not_parse_is_named() {
         let error = var_parsed(|_| Some("soon".into()), "TIMEOUT_SECONDS", "seconds", 1u64).expect_err("no number");
         assert_eq!(error.name(), "InvalidConfiguration");
-        assert!(error.to_string().contains("TIMEOUT_SECONDS"));
+        assert_eq!(error.to_string(), "environment variable TIMEOUT_SECONDS has to be seconds");
         assert_eq!(var_parsed(|_| None, "X", "seconds", 7u64).expect("default"), 7);
     }
 }

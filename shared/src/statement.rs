@@ -4,17 +4,22 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;
+use aws_sdk_redshiftdata::error::SdkError;
 use aws_sdk_redshiftdata::operation::describe_statement::{DescribeStatementError, DescribeStatementOutput};
+use aws_sdk_redshiftdata::operation::execute_statement::ExecuteStatementError;
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{SqlParameter, StatusString};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::attempt::LogicalAttempt;
 use crate::call::{ProcedureCall, QualifiedName};
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::rows::Query;
 use crate::target::Target;
+use crate::{redact, shown};
 
 /// The Id that the Data API gave a statement: a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,12 +35,20 @@ impl StatementId {
         let groups: Vec<_> = uuid.split('-').map(str::len).collect();
         let hex = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
         if groups != [8, 4, 4, 4, 12] || !hex || part.is_empty() || !part.chars().all(|c| c.is_ascii_digit()) {
-            return Err(Error::InvalidInput(format!(
-                "Id {:?} is not a statement Id: it has to be the Id that proc-runner or ExecuteStatement returned",
-                crate::error::cut(text, 80)
-            )));
+            return Err(Error::InvalidInput(
+                "Id is not a statement Id: it has to be the Id that proc-runner or ExecuteStatement returned".into(),
+            ));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The Id in an answer of the service.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` where it is none: not the caller's fault, and the next answer may be better.
+    pub(crate) fn of_answer(text: &str) -> Result<Self> {
+        let wrong = |_| Error::ServiceUnavailable("the answer of AWS could not be read: it has no statement Id".into());
+        Self::parse(text).map_err(wrong)
     }
 
     /// The Id as the Data API takes it.
@@ -83,8 +96,9 @@ impl Status {
             "ABORTED" => Self::Aborted,
             other => {
                 return Err(Error::UnknownStatus(format!(
-                    "the Data API reports the status {other:?}, which this version does not know; look at the \
-                     statement with aws redshift-data describe-statement, and update the loader"
+                    "the Data API reports {}, which this version does not know; look at the statement with aws \
+                     redshift-data describe-statement, and update the loader",
+                    shown::status_word(other).map_or("a status".to_owned(), |word| format!("the status {word}"))
                 )));
             }
         })
@@ -136,8 +150,11 @@ pub struct Description {
     pub created_at: Option<SystemTime>,
     /// How long it ran; zero until it has ended.
     pub duration: Duration,
-    /// The engine's text, where it failed or was aborted.
+    /// The engine's text, where it failed or was aborted, with a placeholder for each of the statement's own
+    /// arguments.
     pub error: Option<String>,
+    /// The class of the failure, where it failed or was aborted: of the engine's text as it is.
+    pub failure: Option<FailureKind>,
     /// Rows returned or affected; nothing where the service says -1.
     pub result_rows: Option<i64>,
     /// The engine's own number of the query, to be found in its system views.
@@ -165,7 +182,7 @@ pub async fn submit(
         .client_token(attempt.client_token().as_str())
         .statement_name(attempt.statement_name())
         .set_wait_time_seconds(seconds(wait));
-    send(request, &format!("submit {call}")).await
+    send(client, target, request, &format!("submit {call}")).await
 }
 
 /// Submits a query, and waits up to `wait` for its end.
@@ -179,13 +196,26 @@ pub(crate) async fn submit_query(
     let parameters: Vec<_> = query.parameters.iter().filter_map(bind).collect();
     let request = target.apply(client.execute_statement()).sql(query.sql).statement_name(query.name);
     let request = request.set_parameters((!parameters.is_empty()).then_some(parameters));
-    send(request.set_wait_time_seconds(seconds(wait)), &format!("submit {}", query.name)).await
+    let doing = format!("submit {}", shown::id(query.name).unwrap_or("a query"));
+    send(client, target, request.set_wait_time_seconds(seconds(wait)), &doing).await
 }
 
-async fn send(request: ExecuteStatementFluentBuilder, doing: &str) -> Result<Submitted> {
-    let answer = request.send().await.map_err(|e| Error::from_sdk(doing, e))?;
+async fn send(
+    client: &Client,
+    target: &Target,
+    request: ExecuteStatementFluentBuilder,
+    doing: &str,
+) -> Result<Submitted> {
+    let region = client.config().region().map(AsRef::as_ref);
+    let refused = |error: SdkError<ExecuteStatementError, HttpResponse>| {
+        // The request names no statement: the warehouse is what is not found.
+        let located = matches!(error.code(), Some("ValidationException" | "ResourceNotFoundException"));
+        let error = Error::from_sdk(doing, error);
+        if located { target.located(&error, region) } else { error }
+    };
+    let answer = request.send().await.map_err(refused)?;
     Ok(Submitted {
-        id: StatementId::parse(answer.id().unwrap_or_default())?,
+        id: StatementId::of_answer(answer.id().unwrap_or_default())?,
         // Only a service that knows WaitTimeSeconds reports a status here.
         status: answer.status().map_or(Ok(Status::Submitted), |s| Status::parse(s.as_str()))?,
         created_at: answer.created_at().map_or_else(SystemTime::now, system_time),
@@ -294,7 +324,7 @@ async fn list(client: &Client, target: &Target, prefix: &str, status: StatusStri
                 continue;
             }
             found.push(Listed {
-                id: StatementId::parse(statement.id())?,
+                id: StatementId::of_answer(statement.id())?,
                 name: name.to_owned(),
                 status: statement.status().and_then(|s| Status::parse(s.as_str()).ok()),
                 sql: statement.query_string().unwrap_or_default().to_owned(),
@@ -335,12 +365,18 @@ impl TryFrom<DescribeStatementOutput> for Description {
     type Error = Error;
 
     fn try_from(answer: DescribeStatementOutput) -> Result<Self> {
+        let status = Status::parse(answer.status().map_or("", StatusString::as_str))?;
+        let arguments = redact::arguments(answer.query_string().unwrap_or_default(), answer.query_parameters());
+        let text = answer.error().filter(|e| !e.is_empty());
+        let failed = matches!(status, Status::Failed | Status::Aborted);
         Ok(Self {
-            id: StatementId::parse(answer.id())?,
-            status: Status::parse(answer.status().map_or("", StatusString::as_str))?,
+            id: StatementId::of_answer(answer.id())?,
+            status,
             created_at: answer.created_at().and_then(|at| SystemTime::try_from(*at).ok()),
             duration: Duration::from_nanos(answer.duration().try_into().unwrap_or(0)),
-            error: answer.error().filter(|e| !e.is_empty()).map(str::to_owned),
+            error: text.map(|text| redact::redact(text, &arguments)),
+            // Before an argument is taken out: it may be a word of the phrase that the class is known by.
+            failure: failed.then(|| FailureKind::classify(status, text.unwrap_or_default())),
             result_rows: Some(answer.result_rows()).filter(|rows| *rows >= 0),
             redshift_query_id: Some(answer.redshift_query_id()).filter(|id| *id > 0),
         })
@@ -463,6 +499,52 @@ mod tests {
             let error = submit(&client, &target(), &call, &attempt, None).await.expect_err(code);
             assert_eq!(error.name(), name, "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_workgroup_is_named_with_its_region() {
+        for code in ["ValidationException", "ResourceNotFoundException"] {
+            let rule = mock!(Client::execute_statement).then_http_response(refusal(code, 400));
+            let client = mock_client!(aws_sdk_redshiftdata, [&rule]);
+            let call = ProcedureCall::new("dev.p", vec![]).expect("valid");
+            let attempt = LogicalAttempt::new("x", 0, 1).expect("valid");
+            let error = submit(&client, &target(), &call, &attempt, None).await.expect_err(code);
+            let region = client.config().region().expect("a region").to_string();
+            assert_eq!(error.name(), "RequestRefused");
+            assert!(error.to_string().contains(&format!("to workgroup w in region {region}: ")), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_may_be_repeated() {
+        let no_id = mock!(Client::execute_statement).then_output(|| ExecuteStatementOutput::builder().id("42").build());
+        let broken = mock!(Client::execute_statement)
+            .then_http_response(|| HttpResponse::new(200.try_into().expect("status"), r#"{"Id": ["#.into()));
+        for rule in [no_id, broken] {
+            let client = mock_client!(aws_sdk_redshiftdata, [&rule]);
+            let call = ProcedureCall::new("dev.p", vec![]).expect("valid");
+            let attempt = LogicalAttempt::new("x", 0, 1).expect("valid");
+            let error = submit(&client, &target(), &call, &attempt, None).await.expect_err("broken");
+            assert_eq!(error.name(), "ServiceUnavailable", "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_description_shows_no_argument_and_keeps_the_class() {
+        let rule = mock!(Client::describe_statement).then_output(|| {
+            let parameter = SqlParameter::builder().name("a").value("deadlock").build().expect("complete");
+            DescribeStatementOutput::builder()
+                .id(ID)
+                .status(StatusString::Failed)
+                .query_string("CALL dev.p(:a, 'hunter2');")
+                .query_parameters(parameter)
+                .error("ERROR: deadlock detected in hunter2")
+                .build()
+                .expect("complete")
+        });
+        let answer = describe(&mock_client!(aws_sdk_redshiftdata, [&rule]), &id(), None).await.expect("described");
+        assert_eq!(answer.error.as_deref(), Some("ERROR: <argument 1> detected in <argument 2>"));
+        assert_eq!(answer.failure, Some(FailureKind::Deadlock), "known from the engine's own text");
     }
 
     fn described(status: StatusString) -> Rule {

@@ -4,13 +4,16 @@
 //! [`Target`] can hold those five and nothing else.
 //! [Amazon Redshift Management Guide, "Using the Amazon Redshift Data API"]
 
+use std::fmt;
+
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::shown;
 
-/// A warehouse, a database in it, and the identity that runs the SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A warehouse, a database in it, and the identity that runs the SQL. Its `Debug` shows the kind alone.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     /// Redshift Serverless, with the user and password of a secret.
     ServerlessSecret {
@@ -55,8 +58,9 @@ pub enum Target {
     },
 }
 
-/// The five connection fields as a request or the environment brings them, not yet checked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// The five connection fields as a request or the environment brings them, not yet checked. Its `Debug` shows
+/// which of them are there.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct TargetFields {
     /// Name or ARN of a Redshift Serverless workgroup.
@@ -120,6 +124,27 @@ impl TargetFields {
     }
 }
 
+impl fmt::Debug for TargetFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workgroup_name, cluster_identifier, database, secret_arn, db_user } = self;
+        let fields = [workgroup_name, cluster_identifier, database, secret_arn, db_user];
+        let given = Self::NAMES.iter().zip(fields).filter(|(_, field)| field.is_some()).map(|(name, _)| name);
+        f.debug_set().entries(given).finish()
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ServerlessSecret { .. } => "ServerlessSecret",
+            Self::ServerlessIam { .. } => "ServerlessIam",
+            Self::ClusterSecret { .. } => "ClusterSecret",
+            Self::ClusterUser { .. } => "ClusterUser",
+            Self::ClusterIam { .. } => "ClusterIam",
+        })
+    }
+}
+
 impl TryFrom<TargetFields> for Target {
     type Error = Error;
 
@@ -173,6 +198,21 @@ impl Target {
             .set_database(Some(self.database().to_owned()))
             .set_secret_arn(self.secret_arn().map(str::to_owned))
             .set_db_user(self.db_user().map(str::to_owned))
+    }
+
+    /// The refusal of a call that may be one of the warehouse itself: says which one was looked for, and in which
+    /// region.
+    pub(crate) fn located(&self, error: &Error, region: Option<&str>) -> Error {
+        let (kind, name, field, variable) = match (self.workgroup(), self.cluster()) {
+            (Some(name), _) => ("workgroup", Some(name), "WorkgroupName", "WORKGROUP_NAME"),
+            (None, name) => ("cluster", name, "ClusterIdentifier", "CLUSTER_IDENTIFIER"),
+        };
+        let name = name.and_then(shown::endpoint).map(|name| format!(" {name}")).unwrap_or_default();
+        let region = region.and_then(shown::id).unwrap_or("of AWS_REGION");
+        Error::RequestRefused(format!(
+            "{error}; the request went to {kind}{name} in region {region}: if there is none, correct {field} in the \
+             request, or {variable} or AWS_REGION in the environment"
+        ))
     }
 
     /// The workgroup, for Redshift Serverless.
@@ -282,6 +322,29 @@ mod tests {
         assert_eq!(fields("w2", "", "", "", "").or(&env), fields("w2", "", "d", "", ""));
         let env = fields("", "c", "d", "", "u");
         assert_eq!(fields("w", "", "", "s", "").or(&env), fields("w", "", "d", "s", ""));
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let set = fields("", "c", "d", "hunter2", "");
+        assert_eq!(format!("{set:?}"), r#"{"ClusterIdentifier", "Database", "SecretArn"}"#);
+        assert_eq!(format!("{:?}", Target::try_from(set).expect("valid")), "ClusterSecret");
+    }
+
+    #[test]
+    fn a_refusal_that_may_be_about_the_warehouse_names_it() {
+        let serverless = Target::try_from(fields("loads", "", "d", "", "")).expect("valid");
+        let odd = Target::try_from(fields("", "hunter2 '", "d", "", "")).expect("valid");
+        let refused = Error::StatementNotFound("failed to submit dev.p: ValidationException".into());
+        let error = serverless.located(&refused, Some("eu-west-1"));
+        assert_eq!(error.name(), "RequestRefused");
+        assert_eq!(
+            error.to_string(),
+            "failed to submit dev.p: ValidationException; the request went to workgroup loads in region eu-west-1: if \
+             there is none, correct WorkgroupName in the request, or WORKGROUP_NAME or AWS_REGION in the environment"
+        );
+        let text = odd.located(&refused, None).to_string();
+        assert!(text.contains("cluster in region of AWS_REGION: ") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -2,19 +2,35 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::shown;
+
+/// Glue's limit for a workflow's name. [Glue API model]
+const MAX_NAME_CHARS: usize = 255;
+
 /// Which run filled the staging area; empty where no Glue gate came first.
+///
+/// Both are shown to people and choose nothing, so a text that can be no name and no id counts as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct WorkflowRun {
-    /// The workflow's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The workflow's name: one line.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub workflow_name: Option<String>,
     /// The run's id, `wr_...`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "run_id")]
     pub workflow_run_id: Option<String>,
+}
+
+fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let fits = |text: &String| text.chars().count() <= MAX_NAME_CHARS && !text.contains(char::is_control);
+    Ok(Option::<String>::deserialize(from)?.filter(fits))
+}
+
+fn run_id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.filter(|text| shown::id(text).is_some()))
 }
 
 impl WorkflowRun {
@@ -47,6 +63,10 @@ mod tests {
         let run = WorkflowRun::of(&json!({"Context": {"WorkflowName": "w", "WorkflowRunId": "wr_1", "More": 1}}));
         assert_eq!(run.to_string(), "wr_1 of w");
         assert_eq!(serde_json::to_value(&run).expect("JSON"), json!({"WorkflowName": "w", "WorkflowRunId": "wr_1"}));
+        let odd = json!({"Context": {"WorkflowName": "orders \"nightly\"", "WorkflowRunId": "wr_1 'hunter2'"}});
+        assert_eq!(WorkflowRun::of(&odd).to_string(), "unknown of orders \"nightly\"");
+        let odd = json!({"Context": {"WorkflowName": "two\nlines", "WorkflowRunId": "wr_1"}});
+        assert_eq!(WorkflowRun::of(&odd).to_string(), "wr_1 of unknown");
         for other in [json!({}), json!(1), json!({"Context": {}}), json!({"Context": {"WorkflowName": 7}})] {
             assert!(WorkflowRun::of(&other).is_none(), "{other}");
         }

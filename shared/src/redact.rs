@@ -1,0 +1,228 @@
+//! Takes the arguments of a statement out of what the engine says about it.
+//!
+//! A person needs the engine's text, and a procedure may raise its arguments, or the engine may quote one that it
+//! cannot read. Each place that shows one becomes `<argument 1>`: the argument's place in the call.
+//!
+//! How a value is searched depends on its length, as a short one would garble the text:
+//!
+//! | Characters | Where it is replaced |
+//! |---|---|
+//! | 1 or 2, and words such as `true` and `null` | as the whole of what stands between quotes or parentheses |
+//! | 3 to 5 | as a whole word |
+//! | 6 or more | everywhere |
+//! | 12 or more | also where it is cut after 8 characters or more |
+//!
+//! Case does not count. What a procedure makes of an argument (a part of it, a sum) cannot be found.
+
+use aws_sdk_redshiftdata::types::SqlParameter;
+
+use crate::call::{Decimal, Written, written};
+
+/// Values up to this length are replaced only where they stand alone.
+const SHORT: usize = 2;
+/// Values from this length are replaced everywhere.
+const DISTINCT: usize = 6;
+/// Values from this length are also found where the engine cuts them.
+const LONG: usize = 12;
+/// The least of a cut value that is replaced.
+const CUT: usize = 8;
+/// Words that every text may hold.
+const COMMON: &[&str] = &["true", "false", "null", "yes"];
+/// Characters of an engine's text that are looked at, far above what is shown of one.
+const MAX_TEXT_CHARS: usize = 32_000;
+
+/// A value of a statement, and the place of the argument that holds it, from 1.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Argument {
+    place: usize,
+    value: String,
+}
+
+/// The values of a statement: those bound, and the literals of a `CALL`.
+pub(crate) fn arguments(sql: &str, parameters: &[SqlParameter]) -> Vec<Argument> {
+    let in_call = written(sql);
+    let place_of = |name: &str| {
+        in_call.iter().find_map(|w| match w {
+            Written::Parameter(place, found) if found == name => Some(*place),
+            _ => None,
+        })
+    };
+    let bound = parameters.iter().enumerate().map(|(index, parameter)| Argument {
+        place: place_of(parameter.name()).unwrap_or(index + 1),
+        value: parameter.value().to_owned(),
+    });
+    let literals = in_call.iter().filter_map(|w| match w {
+        Written::Literal(place, value) => Some(Argument { place: *place, value: value.clone() }),
+        Written::Parameter(..) => None,
+    });
+    bound.chain(literals).filter(|a| !a.value.trim().is_empty()).collect()
+}
+
+/// The engine's text with a placeholder for each of the arguments.
+pub(crate) fn redact(text: &str, arguments: &[Argument]) -> String {
+    let text: Vec<char> = text.chars().take(MAX_TEXT_CHARS).collect();
+    let folded: Vec<char> = text.iter().copied().map(fold).collect();
+    let mut wanted: Vec<(usize, Vec<char>)> = Vec::new();
+    for argument in arguments {
+        for form in forms(&argument.value) {
+            let form: Vec<char> = form.chars().map(fold).collect();
+            if !wanted.iter().any(|(_, known)| *known == form) {
+                wanted.push((argument.place, form));
+            }
+        }
+    }
+    let mut shown = String::new();
+    let mut at = 0;
+    while at < text.len() {
+        // Of several that fit, the one that covers the most: it may hold the others.
+        let fits = wanted.iter().filter_map(|(place, form)| Some((place, covered(&folded, at, form)?)));
+        let found = fits.max_by_key(|(_, length)| *length);
+        if let Some((place, length)) = found {
+            shown.push_str(&format!("<argument {place}>"));
+            at += length;
+        } else {
+            shown.push(text[at]);
+            at += 1;
+        }
+    }
+    shown
+}
+
+/// How a value may stand in a text: as it is, without blanks around it, with quotes or backslashes doubled or
+/// escaped, a number without needless zeros or exponent, a time with a blank in place of the T.
+fn forms(value: &str) -> Vec<String> {
+    let escaped = serde_json::Value::from(value).to_string();
+    let mut forms = vec![
+        value.to_owned(),
+        value.trim().to_owned(),
+        value.replace('\'', "''"),
+        value.replace('"', "\"\""),
+        value.replace('\\', "\\\\"),
+        escaped[1..escaped.len() - 1].to_owned(),
+    ];
+    if let Some(number) = Decimal::parse(value).filter(|n| n.places().0 <= 40 && n.places().1 <= 40) {
+        forms.push(number.plain());
+    }
+    if value.len() >= DISTINCT && value.starts_with(|c: char| c.is_ascii_digit()) {
+        forms.push(value.replacen('T', " ", 1));
+    }
+    forms
+}
+
+/// How many characters of `text` from `at` on are `form`, or a cut form of it.
+fn covered(text: &[char], at: usize, form: &[char]) -> Option<usize> {
+    let same = text[at..].iter().zip(form).take_while(|(a, b)| a == b).count();
+    let before = at.checked_sub(1).map(|i| text[i]);
+    let after = text.get(at + same).copied();
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    if same < form.len() {
+        let is_cut = form.len() >= LONG && same >= CUT && !is_word(after);
+        return is_cut.then_some(same);
+    }
+    let common = || COMMON.iter().any(|word| word.chars().eq(form.iter().copied()));
+    let fits = if form.len() <= SHORT || common() {
+        matches!(
+            (before, after),
+            (Some('"'), Some('"')) | (Some('\''), Some('\'')) | (Some('`'), Some('`')) | (Some('('), Some(')'))
+        )
+    } else if form.len() < DISTINCT {
+        // A value that begins or ends with a sign is separated by that.
+        let separate = |edge: Option<&char>, beside| !is_word(edge.copied()) || !is_word(beside);
+        separate(form.first(), before) && separate(form.last(), after)
+    } else {
+        true
+    };
+    fits.then_some(same)
+}
+
+/// One character for one, so that places in a folded text are places in the text.
+fn fold(c: char) -> char {
+    let mut lower = c.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(lower), None) => lower,
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(values: &[&str]) -> Vec<Argument> {
+        let parameters: Vec<_> = values
+            .iter()
+            .enumerate()
+            .map(|(n, value)| SqlParameter::builder().name(format!("p{n}")).value(*value).build().expect("complete"))
+            .collect();
+        arguments("CALL dev.p(:p0, :p1)", &parameters)
+    }
+
+    #[test]
+    fn an_engines_text_shows_no_argument() {
+        for (values, text, shown) in [
+            // Raised, quoted, within a word, in another case.
+            (&["hunter2"][..], "ERROR: not hunter2", "ERROR: not <argument 1>"),
+            (
+                &["hunter2"],
+                "invalid input syntax for integer: \"hunter2\"",
+                "invalid input syntax for integer: \"<argument 1>\"",
+            ),
+            (&["hunter2"], "no table stage_hunter2_x", "no table stage_<argument 1>_x"),
+            (&["Hunter2"], "NOT HUNTER2, hunter2", "NOT <argument 1>, <argument 1>"),
+            (&["ÄRGER12"], "not ärger12", "not <argument 1>"),
+            (&["a", "hunter2"], "not hunter2", "not <argument 2>"),
+            // Quotes and backslashes doubled or escaped.
+            (&["it's \"x\" \\ y"], "a it''s \"x\" \\ y b", "a <argument 1> b"),
+            (&["say \"hi\" now"], "a say \"\"hi\"\" now b", "a <argument 1> b"),
+            (&["say \"hi\"\nnow"], "a say \\\"hi\\\"\\nnow b", "a <argument 1> b"),
+            (&["C:\\secret"], "a C:\\\\secret b", "a <argument 1> b"),
+            (&[" hunter2 "], "not hunter2.", "not <argument 1>."),
+            // The longer one first.
+            (&["hunter2", "hunter2 and more"], "not hunter2 and more", "not <argument 2>"),
+            // Cut by the engine.
+            (&["correct horse battery"], "not correct horse", "not <argument 1>"),
+            (&["correct horse battery"], "not \"correct ho...\"", "not \"<argument 1>...\""),
+            (&["correct horse battery"], "is correct, yes", "is correct, yes"),
+            (&["2026-01-31 10:00:00"], "at 2026-01-31 11:00:00", "at 2026-01-31 11:00:00"),
+            // Short ones.
+            (&["abc"], "not abc, abcd, a-abc", "not <argument 1>, abcd, a-<argument 1>"),
+            (&["-12"], "not -12 nor 3-12", "not <argument 1> nor 3<argument 1>"),
+            (&["1"], "1 row, Query (11), id=1 \"1\" (1)", "1 row, Query (11), id=1 \"<argument 1>\" (<argument 1>)"),
+            (&["a"], "not a row: 'a'", "not a row: '<argument 1>'"),
+            (&["true"], "that is true: \"true\"", "that is true: \"<argument 1>\""),
+            // Numbers and times as the engine writes them.
+            (&["0012.500"], "value 12.5 is", "value <argument 1> is"),
+            (&["1.5e3"], "value 1500 is", "value <argument 1> is"),
+            (&["2026-01-31T10:00:00"], "at 2026-01-31 10:00:00", "at <argument 1>"),
+            // Nothing to find.
+            (&[], "ERROR: division by zero", "ERROR: division by zero"),
+            (&["  "], "ERROR: division by zero", "ERROR: division by zero"),
+        ] {
+            assert_eq!(redact(text, &bound(values)), shown, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn literals_of_a_call_are_arguments() {
+        let found = arguments("CALL dev.p(DATE '2026-01-31', 'it''s me', -12.50)", &[]);
+        let shown = redact("at 2026-01-31: it's me, it''s me, -12.5", &found);
+        assert_eq!(shown, "at <argument 1>: <argument 2>, <argument 2>, <argument 3>");
+        assert!(arguments("SELECT 'hunter2'", &[]).is_empty());
+    }
+
+    #[test]
+    fn a_bound_value_has_the_place_of_its_parameter() {
+        let parameter = SqlParameter::builder().name("b").value("hunter2").build().expect("complete");
+        let found = arguments("CALL dev.p(NULL, CAST(:b AS VARCHAR(65535)))", std::slice::from_ref(&parameter));
+        assert_eq!(redact("not hunter2, 65535", &found), "not <argument 2>, 65535");
+        let found = arguments("UPDATE t SET x = :b", &[parameter]);
+        assert_eq!(redact("not hunter2", &found), "not <argument 1>");
+    }
+
+    #[test]
+    fn a_text_without_end_is_searched_in_time() {
+        let value = "ab".repeat(30_000) + "c";
+        let shown = redact(&"ab".repeat(40_000), &bound(&[&value]));
+        assert_eq!(shown, "<argument 1>");
+    }
+}
