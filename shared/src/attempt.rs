@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::shown;
 
 /// The Data API's limit for a StatementName. [API model]
 const MAX_STATEMENT_NAME_CHARS: usize = 2048;
@@ -41,13 +42,19 @@ impl LogicalAttempt {
     /// request id of a hand-made invocation).
     ///
     /// # Errors
-    /// `InvalidInput` for an empty or overlong execution id.
+    /// `InvalidInput` for an execution id that is empty, too long, or none: it is shown wherever the statement is.
     pub fn new(execution_id: impl Into<String>, step: u32, attempt: u32) -> Result<Self> {
         let execution_id = execution_id.into();
         if execution_id.trim().is_empty() {
             return Err(Error::InvalidInput("ExecutionId is empty; pass $$.Execution.Id, or leave it out".into()));
         }
-        Self { execution_id, step, attempt, workflow_run: None }.checked()
+        let attempt = Self { execution_id, step, attempt, workflow_run: None }.checked()?;
+        if shown::id(&attempt.execution_id).is_none() {
+            return Err(Error::InvalidInput(
+                "ExecutionId is no id; pass $$.Execution.Id, or a text of letters, digits and -_.:/+=@!%".into(),
+            ));
+        }
+        Ok(attempt)
     }
 
     /// The same attempt, with the Glue workflow run that it belongs to in its statement's name.

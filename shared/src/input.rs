@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::payload::{self, near_miss};
+use crate::shown;
 
 /// The fields of an input that is written by hand.
 const OWN_FIELDS: [&str; 2] = ["Procedures", "DryRun"];
@@ -104,11 +105,12 @@ impl Trigger {
         }
         let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
         let detail = |name: &str| text(event.get("detail").and_then(|detail| detail.get(name)));
+        let id = |name: &str| detail(name).filter(|id| shown::id(id).is_some());
         Self {
             time: text(event.get("time")),
             job_name: detail("jobName"),
-            job_run_id: detail("jobRunId"),
-            workflow_run_id: detail("workflowRunId"),
+            job_run_id: id("jobRunId"),
+            workflow_run_id: id("workflowRunId"),
         }
     }
 }

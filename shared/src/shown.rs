@@ -15,10 +15,11 @@ const MAX_ID_CHARS: usize = 2048;
 const MAX_WORD_CHARS: usize = 64;
 
 /// An id that correlates: an execution's ARN or name, a statement's name, a run's id. Nothing if `text` holds a
-/// blank, a quote or anything else that no such id has.
+/// blank, a quote, a parenthesis or anything else by which a value could be written. Step Functions takes names of
+/// executions in every script. [Step Functions developer guide, "Quotas"]
 pub fn id(text: &str) -> Option<&str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/+=@!".contains(c);
-    Some(text).filter(|t| !t.is_empty() && t.len() <= MAX_ID_CHARS && t.chars().all(allowed))
+    let allowed = |c: char| c.is_alphanumeric() || "-_.:/+=@!%".contains(c);
+    Some(text).filter(|t| !t.is_empty() && t.chars().count() <= MAX_ID_CHARS && t.chars().all(allowed))
 }
 
 /// A word of status or state, such as `FINISHED` or `TIMED_OUT`.
@@ -85,8 +86,13 @@ mod tests {
             (
                 "id",
                 id,
-                &["arn:aws:states:eu-west-1:123456789012:execution:loader:run-1", "loader/run-1/0/1", "b5c1-2"],
-                &["", "a b", "it's", "a\"b", "a`b", "a\nb", "p(1)", "a,b", "ü", "a\u{0}"],
+                &[
+                    "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1",
+                    "loader/run-1/0/1",
+                    "b5c1-2",
+                    "läuft",
+                ],
+                &["", "a b", "it's", "a\"b", "a`b", "a\nb", "p(1)", "a,b", "ü\u{202e}", "a\u{0}"],
             ),
             ("status_word", status_word, &["FINISHED", "TIMED_OUT"], &["", "Finished", "ABORTED 1", "HUNTER2", "A'"]),
             (

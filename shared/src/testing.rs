@@ -2,12 +2,15 @@
 //!
 //! Walks are exhaustive, not random: a payload has few places, and a failure names the one that leaks.
 
-use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::{fmt, io};
 
 use lambda_runtime::Diagnostic;
+use lambda_runtime::tracing::{self, instrument::WithSubscriber};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::shown;
 
 /// What no text may hold.
 pub const MARK: &str = "hunter2";
@@ -49,6 +52,8 @@ pub struct Poisoned {
     pub place: String,
     /// The payload.
     pub payload: Value,
+    /// Whether the mark stands in it as an id or a name could, and may be shown as one.
+    pub is_id: bool,
 }
 
 /// The payload with each of the [`MARKERS`] in every place: in place of each value, within a list or an object in
@@ -61,7 +66,7 @@ fn poisoned_with(payload: &Value, markers: &[&str]) -> Vec<Poisoned> {
     let mut found = Vec::new();
     for marker in markers {
         for (place, payload) in marked(payload, marker) {
-            found.push(Poisoned { place, payload });
+            found.push(Poisoned { place, payload, is_id: shown::id(marker).is_some() });
         }
     }
     found
@@ -137,7 +142,7 @@ pub fn poisoned_answers(good: &Value) -> Vec<Answer> {
         found.push(answer("a page".to_owned(), 200, format!("<html>{marker}</html>")));
         found.push(answer("a text".to_owned(), 200, json!(marker).to_string()));
     }
-    for Poisoned { place, payload } in poisoned_with(good, IN_ANSWERS) {
+    for Poisoned { place, payload, .. } in poisoned_with(good, IN_ANSWERS) {
         let body = payload.to_string();
         let cut: String = body.chars().take(body.chars().count() - 1).collect();
         found.push(answer(format!("{place}, cut"), 200, cut));
@@ -165,6 +170,32 @@ pub fn assert_no_leak<T>(place: &impl fmt::Debug, result: &Result<T>) {
     if let Err(error) = result {
         let texts = texts(error);
         assert!(!leaks(&texts), "{place:?}: {texts}");
+    }
+}
+
+/// What `work` comes to, and all that it logs, as JSON lines at the level that a deployment has.
+pub async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
+    let written = Written::default();
+    let to = written.clone();
+    let subscriber = tracing::subscriber::fmt().json().with_max_level(tracing::Level::INFO);
+    let outcome = work.with_subscriber(subscriber.with_writer(move || to.clone()).finish()).await;
+    let text = written.0.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    (outcome, text)
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Ok(mut written) = self.0.lock() {
+            written.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::shown;
+use crate::{runtime, shown};
 
 /// Glue's limit for a workflow's name. [Glue API model]
 const MAX_NAME_CHARS: usize = 255;
@@ -37,7 +37,7 @@ impl WorkflowRun {
     /// The run in a payload's `Context`; none where there is none: it is what people are told, and chooses
     /// nothing.
     pub fn of(payload: &Value) -> Self {
-        payload.get("Context").and_then(|context| Self::deserialize(context).ok()).unwrap_or_default()
+        payload.get("Context").cloned().and_then(|context| runtime::parse(context).ok()).unwrap_or_default()
     }
 
     /// Whether there is none.

@@ -49,8 +49,7 @@ pub(crate) struct Job {
 impl Job {
     /// Checks call number `step` of a list.
     pub(crate) fn check(item: Value, step: u32, config: &Config) -> Result<Self> {
-        // Only what is a name for certain is repeated: anything else may be arguments.
-        let name = item.get("Procedure").and_then(Value::as_str).and_then(|n| QualifiedName::parse(n, "").ok());
+        let name = item.get("Procedure").and_then(Value::as_str).and_then(QualifiedName::shown);
         let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
         let job = parse(item).and_then(|fields| Self::of(fields, config));
         job.map_err(|e| e.map_text(|text| format!("step {step}{name}: {text}")))

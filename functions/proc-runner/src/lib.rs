@@ -13,6 +13,7 @@ use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::runtime::{answer, parse, within};
+use shared::shown::Ids;
 use shared::{Error, LogicalAttempt, Result, WorkflowRun, metrics};
 use tracing::{Span, field, info_span};
 
@@ -90,11 +91,10 @@ fn read(payload: Value) -> Result<(Identity, Request)> {
 /// `InvalidInput` before anything is sent; else as `statement::submit`.
 pub async fn handle(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
     let workflow = WorkflowRun::of(&payload);
-    let execution = payload.get("ExecutionId").and_then(Value::as_str).unwrap_or(request_id);
-    // Made of what was not checked yet, so that a refusal has its ids too.
+    let ids = Ids::of(&payload);
     let span = info_span!(
         "submit",
-        execution,
+        execution = ids.execution.as_deref().unwrap_or(request_id),
         procedure = field::Empty,
         statement_name = field::Empty,
         statement_id = field::Empty,
@@ -123,7 +123,7 @@ async fn serve(client: &Client, config: &Config, payload: Value, request_id: &st
         let statements = plan::statements(&jobs, execution, identity.step, identity.attempt)?;
         return answer(&DryRun { dry_run: true, statements });
     }
-    let job = jobs.pop().ok_or_else(|| Error::Internal("there is no call to submit".into()))?;
+    let job = jobs.pop().ok_or_else(|| Error::internal("it has no call to submit"))?;
     let attempt = LogicalAttempt::new(execution, identity.step, identity.attempt)?;
     let attempt = attempt.of_workflow_run(identity.context.workflow_run_id.clone())?;
     submit(client, &job, &attempt, identity).await
@@ -132,7 +132,7 @@ async fn serve(client: &Client, config: &Config, payload: Value, request_id: &st
 async fn submit(client: &Client, job: &Job, attempt: &LogicalAttempt, identity: Identity) -> Result<Value> {
     Span::current().record("procedure", field::display(&job.call)).record("statement_name", attempt.statement_name());
     // Where the first submit fails, the state machine has nothing else that names the procedure.
-    let about = |e: Error| e.map_text(|text| format!("{}: {text}", job.call));
+    let about = |e: Error| e.about(&job.call.to_string());
     let mut progress = submit::submit(client, job, attempt, identity.count).await.map_err(about)?;
     progress.ticket.execution_id = identity.execution_id;
     progress.ticket.context = identity.context;

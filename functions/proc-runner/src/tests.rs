@@ -6,6 +6,7 @@ use aws_sdk_redshiftdata::operation::execute_statement::ExecuteStatementOutput;
 use aws_sdk_redshiftdata::types::{StatementStatusString, StatusString};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use serde_json::json;
+use shared::testing::{assert_no_leak, leaks, logged, poisoned};
 use std::sync::{Arc, Mutex};
 
 const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
@@ -277,4 +278,37 @@ async fn what_comes_next_is_part_of_the_answer() {
     assert_eq!(next(1, (StatusString::Finished, "")).await, json!(null));
     let conflict = (StatusString::Failed, "ERROR: deadlock detected");
     assert_eq!(next(1, conflict).await, json!({"Step": 0, "Attempt": 2, "Count": 1}));
+}
+
+/// No place of a payload gets into an error, or into a log line but as an id.
+#[tokio::test]
+async fn no_place_of_a_payload_leaks() {
+    let bound = json!({
+        "Procedure": "dev.p", "TimeoutSeconds": 60, "MaxAttempts": 2, "Singleton": false,
+        "Arguments": [{"Name": "a", "Value": "x", "Type": "VARCHAR(100)"}, {"Name": "b", "Value": 1.5}],
+    });
+    let literal = json!({"Sql": "CALL dev.p('x')", "ClusterIdentifier": "c", "Database": "d", "DbUser": "u"});
+    let event = json!({"detail-type": "Glue Job State Change", "time": "2026-01-01T00:00:10Z",
+                       "detail": {"jobName": "j", "jobRunId": "jr_1", "workflowRunId": "wr_1"}});
+    let context = json!({"WorkflowName": "w", "WorkflowRunId": "wr_1"});
+    let mut walked = (0, 0);
+    for payload in [
+        json!({"Call": bound, "ExecutionId": ARN, "Step": 0, "Count": 1, "Attempt": 1, "Context": context}),
+        json!({"Plan": {"Procedures": [bound, literal], "DryRun": true}, "ExecutionId": ARN}),
+        json!({"Plan": event, "ExecutionId": ARN}),
+        json!({"DryRun": true, "Procedures": [bound]}),
+        bound,
+        literal,
+    ] {
+        for poisoned in poisoned(&payload) {
+            let work = submit(poisoned.payload.clone(), (StatusString::Failed, "ERROR: not x"));
+            let ((answer, _), log) = logged(work).await;
+            assert_no_leak(&poisoned, &answer);
+            // A workflow's name may be any line, and is shown.
+            let is_shown = poisoned.is_id || poisoned.place.to_lowercase().ends_with("workflowname");
+            assert!(is_shown || !leaks(&log), "{poisoned:?}: {log}");
+            walked = (walked.0 + 1, walked.1 + usize::from(answer.is_err()));
+        }
+    }
+    assert!(walked.0 > walked.1 && walked.1 > 1_000, "{walked:?}");
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::error::cut;
 use shared::input::Trigger;
-use shared::{Error, Result, WorkflowRun, runtime};
+use shared::{Error, Result, WorkflowRun, runtime, shown};
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Refusal, Verdict};
@@ -146,10 +146,11 @@ pub(crate) async fn answer(client: &Client, request: Request) -> Result<Value> {
             after_failure(&gate.workflow_name, &error, &memory)
         }
     };
-    info!(?verdict, workflow_run_id = memory.workflow_run_id, "looked at the gate");
     let known = memory.workflow_run_id.clone();
     let context = WorkflowRun { workflow_name: Some(gate.workflow_name), workflow_run_id: known };
-    runtime::answer(&Answer { context, gate: Some(memory), ..verdict.into() })
+    let answer = Answer { context, gate: Some(memory), ..verdict.into() };
+    info!(status = answer.status, error = answer.error, run = answer.context.workflow_run_id, "looked at the gate");
+    runtime::answer(&answer)
 }
 
 async fn look(client: &Client, gate: &Gate, memory: &Memory) -> std::result::Result<(Wanted, Vec<Run>), Failed> {
@@ -227,9 +228,14 @@ fn read(run: aws_sdk_glue::types::WorkflowRun) -> Option<Run> {
         errored: s.errored_actions,
     });
     Some(Run {
-        id: run.workflow_run_id?,
+        id: run.workflow_run_id.filter(|id| shown::id(id).is_some())?,
         started: run.started_on.and_then(|at| SystemTime::try_from(at).ok()),
-        status: run.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        status: run
+            .status
+            .as_ref()
+            .and_then(|status| shown::status_word(status.as_str()))
+            .unwrap_or_default()
+            .to_owned(),
         actions: counted.unwrap_or_default(),
     })
 }

@@ -19,6 +19,7 @@ pub use turn::{LIMIT as TURN_LIMIT, QUEUE as TURN_STATES};
 use aws_config::SdkConfig;
 use serde_json::Value;
 use shared::runtime::within;
+use shared::shown::Ids;
 use shared::{Result, WorkflowRun};
 use tracing::info_span;
 
@@ -51,17 +52,16 @@ impl Services {
 /// # Errors
 /// `InvalidInput`, `StatementNotFound`, `UnknownStatus`, `StillRunning`, and those of every call.
 pub async fn handle(services: &Services, config: &Config, payload: Value) -> Result<Value> {
-    let text = |field| payload.get(field).and_then(Value::as_str);
     let workflow = WorkflowRun::of(&payload);
-    // Made of what was not checked yet, so that a refusal has its ids too.
+    let ids = Ids::of(&payload);
     macro_rules! span {
         ($name:literal) => {
             info_span!(
                 $name,
-                execution = text("ExecutionId"),
-                statement_id = text("Id"),
-                statement_name = text("StatementName"),
-                procedure = text("Procedure"),
+                execution = ids.execution,
+                statement_id = ids.statement_id,
+                statement_name = ids.statement_name,
+                procedure = ids.procedure,
                 workflow_name = workflow.workflow_name,
                 workflow_run_id = workflow.workflow_run_id
             )

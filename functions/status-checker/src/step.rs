@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::attempt::ExecutionArn;
 use shared::error::{MAX_CAUSE_CHARS, cut};
-use shared::{Result, runtime};
+use shared::{Result, runtime, shown};
 use tracing::info;
 
 use crate::answer::{Answer, Refusal, Verdict};
@@ -93,9 +93,10 @@ pub(crate) struct Memory {
 
 pub(crate) fn answer(request: Request) -> Result<Value> {
     let (memory, verdict) = decide(&request);
-    info!(?verdict, "looked at the EMR step");
     let context = request.answer.context;
-    runtime::answer(&Answer { context, step: Some(memory), ..verdict.into() })
+    let answer = Answer { context, step: Some(memory), ..verdict.into() };
+    info!(status = answer.status, error = answer.error, "looked at the EMR step");
+    runtime::answer(&answer)
 }
 
 /// The name that the state machine gives the step of an execution.
@@ -131,7 +132,7 @@ fn decide(request: &Request) -> (Memory, Verdict) {
     let refuse = |cause: &str| Verdict::Refuse { error: Refusal::EmrStepFailed, cause: cut(cause, MAX_CAUSE_CHARS) };
     let why = match failure.error.as_str() {
         "States.Timeout" => format!("the EMR step has not ended within {} seconds", emr_step.timeout_seconds),
-        error => format!("{error}: {}", reason(&failure.cause)),
+        error => format!("{}: {}", shown::id(error).unwrap_or("failed"), reason(&failure.cause)),
     };
     let cluster = &emr_step.cluster_id;
     let Some(steps) = &emr.steps else {
@@ -144,7 +145,7 @@ fn decide(request: &Request) -> (Memory, Verdict) {
             false => (memory, refuse(&cause)),
         };
     };
-    let found = steps.iter().find(|step| step.name == name && !step.id.is_empty());
+    let found = steps.iter().find(|step| step.name == name && shown::id(&step.id).is_some());
     let Some(step) = found else {
         // A step that failed by itself is not active. Of one that timed out this was its end.
         let cause = match (&memory.step_id, memory.found.as_deref()) {
@@ -159,14 +160,15 @@ fn decide(request: &Request) -> (Memory, Verdict) {
         };
         return (memory, refuse(&cause));
     };
+    let state = shown::status_word(&step.status.state).unwrap_or("active");
     memory.step_id.get_or_insert_with(|| step.id.clone());
-    memory.found.get_or_insert_with(|| step.status.state.clone());
+    memory.found.get_or_insert_with(|| state.to_owned());
     if memory.looks > LOOKS {
         let cause = format!(
             "{why}: step {} is still {} on the cluster {cluster} {} minutes after its cancellation was requested: \
              see aws emr describe-step. Nothing was loaded.",
             step.id,
-            step.status.state,
+            state,
             u64::from(LOOKS) * PAUSE.as_secs() / 60
         );
         return (memory, refuse(&cause));

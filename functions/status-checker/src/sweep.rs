@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::attempt::{execution_prefix, is_statement_of};
 use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun, runtime};
+use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun, runtime, shown};
 use tokio::time::Instant;
 use tracing::{info_span, warn};
 
@@ -62,8 +62,8 @@ struct Swept {
 /// For the state machine's Catch: no submit is in flight, so one sweep finds everything; what was
 /// cancelled gets a moment to end.
 pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel) -> Result<Value> {
-    if request.cancel_execution.trim().is_empty() {
-        return Err(Error::InvalidInput("CancelExecution is empty; it has to be an execution's ARN".into()));
+    if shown::id(&request.cancel_execution).is_none() {
+        return Err(Error::InvalidInput("CancelExecution is no id; it has to be an execution's ARN".into()));
     }
     sweep(client, config, &request.cancel_execution, &request.input, request.context, Duration::ZERO).await
 }
@@ -71,6 +71,7 @@ pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel
 /// For the event of an execution that ended from outside: a submit may be in flight.
 pub(crate) async fn after_event(client: &Client, config: &Config, event: Ended) -> Result<Value> {
     let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
+    let ended = ended && shown::id(&event.detail.execution_arn).is_some();
     if event.detail_type != "Step Functions Execution Status Change" || !ended {
         return Err(Error::InvalidInput(
             "this event is not that of an execution that failed, was stopped or timed out (detail-type \
@@ -180,10 +181,12 @@ fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Reque
 
 /// The workflow run of an execution: what the state machine says, else what the event that started it says.
 fn belongs_to(context: WorkflowRun, input: &Value) -> WorkflowRun {
-    let said = |name: &str| input["detail"][name].as_str().map(str::to_owned);
+    let detail = &input["detail"];
+    let said = json!({"WorkflowName": detail["workflowName"], "WorkflowRunId": detail["workflowRunId"]});
+    let said = WorkflowRun::of(&json!({"Context": said}));
     WorkflowRun {
-        workflow_name: context.workflow_name.or_else(|| said("workflowName")),
-        workflow_run_id: context.workflow_run_id.or_else(|| said("workflowRunId")),
+        workflow_name: context.workflow_name.or(said.workflow_name),
+        workflow_run_id: context.workflow_run_id.or(said.workflow_run_id),
     }
 }
 
@@ -216,7 +219,6 @@ fn targets(config: &Config, input: &Value) -> Result<Vec<Target>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn config() -> Config {
         Config::from_env(|name| match name {

@@ -2,12 +2,14 @@ use super::*;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;
+use aws_sdk_redshiftdata::config::http::HttpResponse;
 use aws_sdk_redshiftdata::operation::cancel_statement::CancelStatementOutput;
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::operation::list_statements::ListStatementsOutput;
 use aws_sdk_redshiftdata::types::{StatementData, StatusString};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use serde_json::json;
+use shared::testing::{assert_no_leak, leaks, logged, poisoned};
 
 const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
 const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1";
@@ -232,4 +234,54 @@ async fn what_belongs_to_another_identity_is_left_alone() {
         assert_eq!(answer(&[&list, &cancel], payload).await.expect("swept"), swept(&[]), "{asked} {running}");
         assert_eq!(cancel.num_calls(), 0, "{asked} {running}");
     }
+}
+
+/// No place of a payload gets into an error, or into a log line but as an id.
+#[tokio::test(start_paused = true)]
+async fn no_place_of_a_payload_leaks() {
+    let context = json!({"WorkflowName": "w", "WorkflowRunId": "wr_1"});
+    let list = json!([{"Procedure": "dev.p", "Arguments": [{"Name": "a", "Value": "x"}], "WorkgroupName": "w"}]);
+    let input = json!({"Procedures": list, "detail": {"workflowName": "w", "workflowRunId": "wr_1"}});
+    let ticket = json!({"Id": ID, "TimeoutSeconds": 1000, "Attempt": 2, "MaxAttempts": 3, "Procedure": "dev.p",
+                        "StatementName": "loader/run-1/0/1", "ExecutionId": ARN, "Step": 0, "Count": 1,
+                        "CreatedAt": "2026-01-01T00:00:00Z", "Context": context});
+    let ended = json!({"detail-type": "Step Functions Execution Status Change", "source": "aws.states", "id": "1",
+                       "account": "1", "region": "r", "time": "2026-01-01T00:00:10Z", "resources": [], "version": "0",
+                       "detail": {"executionArn": ARN, "status": "ABORTED", "error": "x", "input": input.to_string()}});
+    let emr = json!({"EmrStep": {"ClusterId": "j-1", "Arguments": ["x"], "TimeoutSeconds": 60}, "ExecutionId": ARN,
+                     "Failure": {"Error": "States.TaskFailed", "Cause": "{}"},
+                     "Emr": {"Steps": [{"Id": "s-1", "Name": "redshift-loader run-1", "Status": {"State": "RUNNING"}}]},
+                     "Answer": {"Context": context, "Step": {"Looks": 1}}});
+    let gate = json!({"Gate": {"WorkflowName": "w", "Trigger": {"Time": "2026-01-01T00:00:10Z", "JobName": "j"}},
+                      "Answer": {"Context": context, "Gate": {"Looks": 1, "FailedLooks": 0}}});
+    let mut walked = (0, 0);
+    for payload in [
+        ticket,
+        json!({"CancelExecution": ARN, "Input": input, "Context": context}),
+        ended,
+        emr,
+        gate,
+        json!({"Turn": {"Interchangeable": true, "Gated": false}, "ExecutionId": ARN}),
+    ] {
+        for poisoned in poisoned(&payload) {
+            let described = described(StatusString::Failed, 10, "ERROR: not x");
+            let none = || ListStatementsOutput::builder().set_statements(Some(vec![])).build().expect("complete");
+            let nothing = mock!(Client::list_statements).then_output(none);
+            let refused = || HttpResponse::new(403.try_into().expect("a status"), r#"{"__type": "hunter2"}"#.into());
+            let executions = mock!(aws_sdk_sfn::Client::list_executions).then_http_response(refused);
+            let runs = mock!(aws_sdk_glue::Client::get_workflow_runs).then_http_response(refused);
+            let services = Services {
+                redshift: mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&described, &nothing]),
+                sfn: mock_client!(aws_sdk_sfn, RuleMode::MatchAny, [&executions]),
+                glue: mock_client!(aws_sdk_glue, RuleMode::MatchAny, [&runs]),
+            };
+            let (answer, log) = logged(handle(&services, &config(), poisoned.payload.clone())).await;
+            assert_no_leak(&poisoned, &answer);
+            // A workflow's name may be any line, and is shown.
+            let is_shown = poisoned.is_id || poisoned.place.to_lowercase().ends_with("workflowname");
+            assert!(is_shown || !leaks(&log), "{poisoned:?}: {log}");
+            walked = (walked.0 + 1, walked.1 + usize::from(answer.is_err()));
+        }
+    }
+    assert!(walked.0 > walked.1 && walked.1 > 1_000, "{walked:?}");
 }

@@ -64,8 +64,9 @@ pub(crate) async fn answer(services: &Services, config: &Config, request: Reques
         // A call by hand queues nowhere.
         None => Verdict::Ready,
     };
-    info!(?verdict, "looked at the queue");
-    runtime::answer(&Answer::from(verdict))
+    let answer = Answer::from(verdict);
+    info!(status = answer.status, error = answer.error, covered_by = answer.covered_by, "looked at the queue");
+    runtime::answer(&answer)
 }
 
 async fn look(services: &Services, config: &Config, request: &Request, arn: ExecutionArn<'_>) -> Result<Verdict> {
