@@ -388,7 +388,10 @@ mod tests {
         assert_eq!(ended(&running, Status::Failed, "ERROR: division by zero", 5), Some("StatementFailed"));
         assert_eq!(ended(&running, Status::Failed, "", 5), Some("StatementFailed"));
         assert_eq!(ended(&running, Status::Aborted, "", 5), Some("StatementAborted"));
-        assert_eq!(ended(&running, Status::Aborted, "canceled on user's request", 500), Some("AbortedByUser"));
+        assert_eq!(
+            ended(&running, Status::Aborted, "ERROR: Query (1) cancelled on user's request", 500),
+            Some("AbortedByUser")
+        );
     }
 
     #[test]
@@ -396,7 +399,7 @@ mod tests {
         let cancelled = ticket(Some(100));
         assert_eq!(ended(&cancelled, Status::Finished, "", 105), Some("-"), "it made it after all");
         assert_eq!(ended(&cancelled, Status::Aborted, "", 105), Some("StatementTimedOut"));
-        assert_eq!(ended(&cancelled, Status::Failed, "ERROR: disk full", 105), Some("DiskFull"));
+        assert_eq!(ended(&cancelled, Status::Failed, "ERROR: Disk Full", 105), Some("DiskFull"));
         let told = "ERROR: Query (1) cancelled on user's request";
         assert_eq!(ended(&cancelled, Status::Failed, told, 105), Some("StatementTimedOut"));
     }

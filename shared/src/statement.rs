@@ -538,12 +538,15 @@ mod tests {
                 .status(StatusString::Failed)
                 .query_string("CALL dev.p(:a, 'hunter2');")
                 .query_parameters(parameter)
-                .error("ERROR: deadlock detected in hunter2")
+                .error("ERROR: deadlock detected\n  Where: SQL statement of hunter2")
                 .build()
                 .expect("complete")
         });
         let answer = describe(&mock_client!(aws_sdk_redshiftdata, [&rule]), &id(), None).await.expect("described");
-        assert_eq!(answer.error.as_deref(), Some("ERROR: <argument 1> detected in <argument 2>"));
+        assert_eq!(
+            answer.error.as_deref(),
+            Some("ERROR: <argument 1> detected\n  Where: SQL statement of <argument 2>")
+        );
         assert_eq!(answer.failure, Some(FailureKind::Deadlock), "known from the engine's own text");
     }
 

@@ -82,7 +82,8 @@ async fn a_running_statement_is_reported_with_what_the_loop_needs() {
 
 #[tokio::test]
 async fn a_failure_inside_the_long_poll_is_reported_at_once() {
-    let (answer, _) = submit(json!({"Procedure": "dev.p"}), (StatusString::Failed, "ERROR: 1023 Detail: x")).await;
+    let conflict = (StatusString::Failed, "ERROR: 1023 Detail: Serializable isolation violation on table - 1");
+    let (answer, _) = submit(json!({"Procedure": "dev.p"}), conflict).await;
     let answer = answer.expect("submitted");
     assert_eq!((answer["Status"].as_str(), answer["Error"].as_str()), (Some("FAILED"), Some("SerializationConflict")));
     assert_eq!((&answer["Retryable"], &answer["RetryAfterSeconds"]), (&json!(true), &json!(10)));
