@@ -9,6 +9,8 @@ use crate::shown;
 
 /// The Data API's limit for a StatementName. [API model]
 const MAX_STATEMENT_NAME_CHARS: usize = 2048;
+/// An ARN has some 300 bytes. The audit table remembers an execution in 512, with a separator.
+const MAX_EXECUTION_ID_BYTES: usize = 500;
 
 /// One try of one step of one execution. Only the state machine's choice loop raises `attempt`; a
 /// repeated Lambda invocation of the same attempt has the same identity.
@@ -37,6 +39,20 @@ impl fmt::Display for ClientToken {
     }
 }
 
+/// Checks the id of an execution: names, logs and marks in the audit table are made of it.
+///
+/// # Errors
+/// `InvalidInput` for a text that is empty, too long, or no id.
+pub fn check_execution_id(text: &str) -> Result<&str> {
+    let why = match text {
+        "" => "is empty; pass $$.Execution.Id, or leave it out",
+        _ if text.len() > MAX_EXECUTION_ID_BYTES => "is too long; it has to have at most 500 bytes",
+        _ if shown::id(text).is_none() => "is no id; pass $$.Execution.Id, or letters, digits and -_.:/+=@!%",
+        _ => return Ok(text),
+    };
+    Err(Error::InvalidInput(format!("ExecutionId {why}")))
+}
+
 impl LogicalAttempt {
     /// `execution_id` is the execution's ARN, or any unique text where there is no execution (the
     /// request id of a hand-made invocation).
@@ -44,17 +60,8 @@ impl LogicalAttempt {
     /// # Errors
     /// `InvalidInput` for an execution id that is empty, too long, or none: it is shown wherever the statement is.
     pub fn new(execution_id: impl Into<String>, step: u32, attempt: u32) -> Result<Self> {
-        let execution_id = execution_id.into();
-        if execution_id.trim().is_empty() {
-            return Err(Error::InvalidInput("ExecutionId is empty; pass $$.Execution.Id, or leave it out".into()));
-        }
-        let attempt = Self { execution_id, step, attempt, workflow_run: None }.checked()?;
-        if shown::id(&attempt.execution_id).is_none() {
-            return Err(Error::InvalidInput(
-                "ExecutionId is no id; pass $$.Execution.Id, or a text of letters, digits and -_.:/+=@!%".into(),
-            ));
-        }
-        Ok(attempt)
+        let execution_id = check_execution_id(&execution_id.into())?.to_owned();
+        Self { execution_id, step, attempt, workflow_run: None }.checked()
     }
 
     /// The same attempt, with the Glue workflow run that it belongs to in its statement's name.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -118,9 +118,12 @@ impl Sink {
     }
 }
 
-async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> String {
+/// SNS's limit for a whole batch, attributes included. [API model]
+const MAX_BATCH_BYTES: usize = 256 * 1024;
+
+async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
     if let Some(operation) = headers.get("x-amz-target").and_then(|v| v.to_str().ok()) {
-        return redshift(operation, &body, sink.lock().result_runs).to_string();
+        return (StatusCode::OK, redshift(operation, &body, sink.lock().result_runs).to_string());
     }
     let fields: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
     let go_on = sink.go_on.notified();
@@ -139,6 +142,13 @@ async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> St
         sink.held.notify_one();
         go_on.await;
     }
+    let counted = [".Message", ".Subject", ".Name", ".DataType", ".StringValue"];
+    let bytes = fields.iter().filter(|(name, _)| counted.iter().any(|end| name.ends_with(end)));
+    if bytes.map(|(_, value)| value.len()).sum::<usize>() > MAX_BATCH_BYTES {
+        let refusal =
+            "<ErrorResponse><Error><Type>Sender</Type><Code>BatchRequestTooLong</Code></Error></ErrorResponse>";
+        return (StatusCode::BAD_REQUEST, refusal.to_owned());
+    }
     let mut members = String::new();
     let mut arrived = sink.lock();
     for (name, value) in &fields {
@@ -152,11 +162,13 @@ async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> St
         }
     }
     if fields.get("Action").is_some_and(|action| action == "Publish") {
-        return "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>".to_owned();
+        let answer = "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>";
+        return (StatusCode::OK, answer.to_owned());
     }
-    format!(
+    let answer = format!(
         "<PublishBatchResponse><PublishBatchResult><Successful>{members}</Successful><Failed/></PublishBatchResult></PublishBatchResponse>"
-    )
+    );
+    (StatusCode::OK, answer)
 }
 
 /// The rows of one page of a result.

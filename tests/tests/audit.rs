@@ -185,6 +185,31 @@ async fn another_audit_table_is_configuration(a: &Audit) -> Outcome {
     Ok(())
 }
 
+/// As long as a VARCHAR can be, of what grows in SQL and in JSON; and what could be taken for something else.
+async fn no_id_is_too_long_or_taken_for_another(a: &Audit) -> Outcome {
+    a.fresh(0).await?;
+    a.warehouse
+        .run(
+            "CREATE TABLE dev.by_text (LIKE dev.orders_audit);
+             ALTER TABLE dev.by_text DROP COLUMN run_id;
+             ALTER TABLE dev.by_text ADD COLUMN run_id VARCHAR(65535);
+             INSERT INTO dev.by_text (run_id, kind, status)
+             SELECT id, 'GONE', 'NEW' FROM (VALUES (NULL), ('NULL'), (''), ('(empty)')) AS odd (id)
+             UNION ALL SELECT repeat(c, 65535), 'GONE', 'NEW' FROM (VALUES ('x'), ('\'), (''''), (CHR(1))) AS long (c)
+             UNION ALL SELECT repeat('y', 9216) || n, 'GONE', 'NEW' FROM generate_series(1, 12) n",
+        )
+        .await?;
+    let table = ("AUDIT_TABLE", "dev.by_text");
+    assert_eq!(a.notify("e-1", &[table]).await?, Ok(counts(20, 20, 0)));
+    let sent = a.sink.runs();
+    assert!(sent.len() == 20 && ["NULL", "'NULL'", "(empty)", "'(empty)'"].iter().all(|id| sent.contains_key(*id)));
+    assert_eq!(a.warehouse.number("SELECT COUNT(*) FROM dev.by_text WHERE status = 'NOTIFIED'").await?, 20);
+    assert_eq!(a.notify("e-1", &[table]).await?, Ok(counts(20, 0, 0)), "all are marked");
+    assert_eq!(a.notify("e-2", &[table, ("MAX_NOTIFICATIONS", "19")]).await?, Ok(counts(20, 1, 0)), "a digest");
+    assert_eq!(a.notify("e-2", &[table, ("MAX_NOTIFICATIONS", "19")]).await?, Ok(counts(20, 0, 0)));
+    Ok(())
+}
+
 /// What an audit adds while the function is publishing was not seen, and must not be marked as told.
 async fn what_an_overlapping_audit_adds_is_not_lost(a: &Audit) -> Outcome {
     a.fresh(20).await?;
@@ -470,6 +495,7 @@ fn main() -> ExitCode {
         a_silenced_run_stays_silent_when_it_gets_a_new_row,
         a_clean_run_is_said_once_and_only_if_it_was_told,
         above_the_limit_a_digest_goes_out_once,
+        no_id_is_too_long_or_taken_for_another,
         another_audit_table_is_configuration,
         what_an_overlapping_audit_adds_is_not_lost,
         two_overlapping_executions_lose_nothing,

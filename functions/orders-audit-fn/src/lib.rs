@@ -3,6 +3,7 @@
 pub mod config;
 pub mod message;
 pub mod publish;
+pub mod run_id;
 pub mod runs;
 
 pub use config::Config;
@@ -11,9 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Context;
 use serde_json::{Value, json};
-use shared::attempt::execution_prefix;
+use shared::attempt::{check_execution_id, execution_prefix};
 use shared::error::cut;
 use shared::metrics::{self, Metric, Origin};
+use shared::shown::Ids;
 use shared::{Error, Result, WorkflowRun, runtime};
 use tracing::{field, info, info_span};
 
@@ -42,8 +44,33 @@ pub async fn handle(
     payload: Value,
     context: &Context,
 ) -> Result<Value> {
-    let execution = payload.get("ExecutionId").and_then(Value::as_str).unwrap_or(&context.request_id);
-    let end = context.deadline();
+    let workflow = &WorkflowRun::of(&payload);
+    let ids = Ids::of(&payload);
+    let span = info_span!(
+        "notify",
+        execution = ids.execution.as_deref().unwrap_or(&context.request_id),
+        // That of the latest statement: the query, or a mark.
+        statement_id = field::Empty,
+        workflow_name = workflow.workflow_name,
+        workflow_run_id = workflow.workflow_run_id
+    );
+    let work = async {
+        let execution = match payload.get("ExecutionId") {
+            None => &context.request_id,
+            Some(id) => check_execution_id(id.as_str().unwrap_or_default())?,
+        };
+        notify(warehouse, topic, config, (execution, workflow), context.deadline()).await
+    };
+    runtime::within(span, work).await
+}
+
+async fn notify(
+    warehouse: &aws_sdk_redshiftdata::Client,
+    topic: &aws_sdk_sns::Client,
+    config: &Config,
+    (execution, workflow): (&str, &WorkflowRun),
+    end: SystemTime,
+) -> Result<Value> {
     let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
     let prefix = format!("{}notify/", execution_prefix(execution));
     // A query that is cancelled then still leaves time to say so.
@@ -52,18 +79,8 @@ pub async fn handle(
     let when = When { remind_after_hours: config.remind_after_hours, now };
     let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
-    let workflow = &WorkflowRun::of(&payload);
     let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow };
-    let job = Job { table, publisher, composer, report: Report::default() };
-    let span = info_span!(
-        "notify",
-        execution,
-        // That of the latest statement: the query, or a mark.
-        statement_id = field::Empty,
-        workflow_name = workflow.workflow_name,
-        workflow_run_id = workflow.workflow_run_id
-    );
-    runtime::within(span, job.run()).await
+    Job { table, publisher, composer, report: Report::default() }.run().await
 }
 
 /// One invocation's work.
@@ -146,8 +163,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Publishes, then marks what went out: killed in between, the chunk is sent again, and nothing is
-    /// ever lost.
+    /// Publishes, then marks what went out: killed in between, the chunk is sent again.
     async fn send(&mut self, what: Mark, runs: &[Run]) {
         let compose = |run| match what {
             Mark::Notified => self.composer.mismatch(run),

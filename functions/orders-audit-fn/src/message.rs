@@ -5,17 +5,23 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::json;
 use shared::WorkflowRun;
+use shared::error::cut;
 
 use crate::config::{Audit, Words};
+use crate::run_id::RunId;
 use crate::runs::{Mismatches, Run};
 
 /// How many runs a digest names.
 const WORST: usize = 10;
+/// How many kinds of one run a notification names.
+const MOST_KINDS: usize = 20;
+/// The longest word or time of an audit table that is shown.
+const MAX_WORD_CHARS: usize = 100;
 
 /// One notification, ready to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The run it is about, as text; that of a digest is `DIGEST`.
+    /// The run it is about, as it is shown; that of a digest is `DIGEST`.
     pub run_id: String,
     /// The subject.
     pub subject: String,
@@ -79,13 +85,16 @@ impl Composer<'_> {
         let Audit { table, key, time } = self.audit;
         let condition = run.id.condition(key);
         let mut text = format!("{}\n\n", self.title(run));
-        for Mismatches { kind, rows, .. } in &run.mismatches {
+        for Mismatches { kind, rows, .. } in run.mismatches.iter().take(MOST_KINDS) {
             let _ = writeln!(text, "{rows} {} {}", if *rows == 1 { "row" } else { "rows" }, meaning(kind));
+        }
+        if run.mismatches.len() > MOST_KINDS {
+            let _ = writeln!(text, "and {} more kinds", run.mismatches.len() - MOST_KINDS);
         }
         let first = run.mismatches.iter().filter_map(|m| m.first.as_deref()).min();
         let last = run.mismatches.iter().filter_map(|m| m.last.as_deref()).max();
         if let (Some(first), Some(last)) = (first, last) {
-            let _ = writeln!(text, "{time} from {first} to {last}");
+            let _ = writeln!(text, "{time} from {} to {}", word(first), word(last));
         }
         if !self.workflow.is_none() {
             let _ = writeln!(text, "Found after Glue workflow run {}", self.workflow);
@@ -150,9 +159,10 @@ impl Composer<'_> {
         severity: Severity,
     ) -> Notification {
         let subject: String = subject.chars().take(99).collect();
-        let worst: Vec<_> = digest.worst.iter().map(|(id, rows)| json!({"run_id": id, "mismatches": rows})).collect();
+        let worst: Vec<_> =
+            digest.worst.iter().map(|(id, rows)| json!({"run_id": id.value(), "mismatches": rows})).collect();
         let payload = json!({
-            "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
+            "version": 2, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
             "execution": self.execution, "workflow": self.workflow.workflow_name,
             "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "runs": digest.runs,
             "mismatches": digest.rows, "changed_in": digest.changed_in, "worst": worst,
@@ -169,27 +179,28 @@ impl Composer<'_> {
     }
 
     fn title(&self, run: &Run) -> String {
-        self.words.title.replace("{key}", run.id.as_str())
+        self.words.title.replace("{key}", &run.id.shown())
     }
 
     fn notification(&self, kind: &str, run: &Run, subject: String, text: String, severity: Severity) -> Notification {
-        let kinds = run
-            .mismatches
-            .iter()
-            .map(|m| json!({"kind": m.kind, "mismatches": m.rows, "first_at": m.first, "last_at": m.last}));
+        let named = || run.mismatches.iter().take(MOST_KINDS);
+        let time = |at: &Option<String>| at.as_deref().map(word);
+        let kinds = named().map(|m| {
+            json!({"kind": word(&m.kind), "mismatches": m.rows, "first_at": time(&m.first), "last_at": time(&m.last)})
+        });
         let payload = json!({
-            "version": 1, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
+            "version": 2, "type": kind, "subject": subject, "text": text, "table": self.audit.table.to_string(),
             "execution": self.execution, "workflow": self.workflow.workflow_name,
-            "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "run_id": run.id.as_str(),
+            "workflow_run_id": self.workflow.workflow_run_id, "severity": severity, "run_id": run.id.value(),
             "mismatches": run.rows(), "changed_in": run.changed_in, "kinds": kinds.collect::<Vec<_>>(),
         });
         Notification {
-            run_id: run.id.as_str().to_owned(),
+            run_id: run.id.shown(),
             payload: payload.to_string(),
             subject,
             text,
             mismatches: run.rows(),
-            kinds: run.mismatches.iter().map(|m| m.kind.clone()).collect(),
+            kinds: named().map(|m| word(&m.kind)).collect(),
             severity,
         }
     }
@@ -203,7 +214,7 @@ pub struct Digest {
     /// Rows of all of them.
     pub rows: i64,
     /// The runs with the most rows.
-    pub worst: Vec<(String, i64)>,
+    pub worst: Vec<(RunId, i64)>,
     /// The worst severity.
     pub severity: Severity,
     /// The newest audit that changed one of them.
@@ -223,13 +234,13 @@ impl Digest {
         self.changed_in = self.changed_in.max(run.changed_in);
         self.resolved_at = self.resolved_at.max(run.resolved_at);
         self.without_id |= run.id.is_none();
-        self.worst.push((run.id.as_str().to_owned(), run.rows()));
+        self.worst.push((run.id.clone(), run.rows()));
         self.worst.sort_by_key(|(_, rows)| -rows);
         self.worst.truncate(WORST);
     }
 
     fn list(&self) -> String {
-        self.worst.iter().map(|(id, rows)| format!("  {id}: {rows} rows\n")).collect()
+        self.worst.iter().map(|(id, rows)| format!("  {}: {rows} rows\n", id.shown())).collect()
     }
 }
 
@@ -240,6 +251,10 @@ fn meaning(kind: &str) -> String {
         "MISSING_IN_STAGING" => "in Redshift but not in S3 staging (MISSING_IN_STAGING)".to_owned(),
         "DIFFERENT" => "in both, with different values (DIFFERENT)".to_owned(),
         "DUPLICATE_IN_REDSHIFT" => "more than once in Redshift (DUPLICATE_IN_REDSHIFT)".to_owned(),
-        other => other.to_owned(),
+        other => word(other),
     }
+}
+
+fn word(text: &str) -> String {
+    cut(text, MAX_WORD_CHARS)
 }

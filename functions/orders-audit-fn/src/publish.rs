@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBatchRequestEntry};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use shared::{Error, Result};
+use shared::{Error, Result, shown};
 use tracing::warn;
 
 use crate::message::Notification;
@@ -56,7 +57,8 @@ impl Publisher<'_> {
     /// Sends all, in batches of ten and several batches at once.
     ///
     /// # Errors
-    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`.
+    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`, and `RequestRefused`
+    /// for a key that the topic cannot use.
     pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         for (place, notification) in notifications.iter().enumerate() {
@@ -81,8 +83,19 @@ impl Publisher<'_> {
         Ok(all)
     }
 
-    async fn batch(&self, mut batch: Vec<Entry>) -> Result<Sent> {
+    /// Sends a batch; one that is refused whole, entry by entry, so that none keeps the others back.
+    async fn batch(&self, batch: Vec<Entry>) -> Result<Sent> {
         let mut outcome = Sent::default();
+        let refused = self.together(batch, &mut outcome).await?;
+        for entry in refused {
+            self.together(vec![entry], &mut outcome).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Sends entries in one call, again where the service was at fault. Those of a batch of several that was refused
+    /// for what it says are returned.
+    async fn together(&self, mut batch: Vec<Entry>, outcome: &mut Sent) -> Result<Vec<Entry>> {
         let mut pause = PAUSE;
         let mut why = "SNS could not take it".to_owned();
         for attempt in 1..=TRIES {
@@ -96,7 +109,10 @@ impl Publisher<'_> {
             let entries = batch.iter().map(|e| e.request.clone()).collect();
             let request = self.client.publish_batch().topic_arn(self.topic_arn);
             match request.set_publish_batch_request_entries(Some(entries)).send().await {
-                Ok(answer) => batch = settle(batch, answer.failed(), &mut outcome),
+                Ok(answer) => batch = settle(batch, answer.failed(), outcome)?,
+                Err(error) if error.code().is_some_and(is_about_the_key) => {
+                    return Err(Error::from_sdk("publish to the topic under its key", error));
+                }
                 Err(error) => match Error::from_sdk("publish to the topic", error) {
                     Error::TopicNotFound(text) => {
                         return Err(Error::TopicNotFound(format!(
@@ -106,7 +122,11 @@ impl Publisher<'_> {
                     }
                     // The SDK repeats not every kind of throttling (KMS has its own), nor for long.
                     Error::Throttled(text) => why = text,
-                    // The SDK has already repeated the first; the second is this batch's own fault. The others
+                    Error::RequestRefused(text) if batch.len() > 1 => {
+                        warn!(entries = batch.len(), "a batch was refused and is sent one by one: {text}");
+                        return Ok(batch);
+                    }
+                    // The SDK has already repeated the first; the second is this entry's own fault. The others
                     // go out, and are marked.
                     Error::ServiceUnavailable(text) | Error::RequestRefused(text) => {
                         why = text;
@@ -124,7 +144,7 @@ impl Publisher<'_> {
             }
         }
         outcome.failed.extend(batch.into_iter().map(|entry| (entry.place, why.clone())));
-        Ok(outcome)
+        Ok(Vec::new())
     }
 
     fn entry(&self, place: usize, notification: &Notification) -> Result<Entry> {
@@ -159,20 +179,31 @@ impl Publisher<'_> {
     }
 }
 
+/// Whether the topic's key cannot be used, which no other notification would fare better with. KMS's throttling passes.
+/// [API model, `PublishBatch`]
+fn is_about_the_key(code: &str) -> bool {
+    code.starts_with("KMS") && !code.starts_with("KMSThrottling")
+}
+
 /// Sorts a batch by the service's answer; what failed by its own fault is left for the next try.
-fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sent) -> Vec<Entry> {
+fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sent) -> Result<Vec<Entry>> {
+    if let Some(code) = failed.iter().map(BatchResultErrorEntry::code).find(|code| is_about_the_key(code)) {
+        let code = shown::error_code(code).unwrap_or("KMS");
+        return Err(Error::RequestRefused(format!("failed to publish to the topic under its key: {code}")));
+    }
     let mut left = Vec::new();
     for entry in batch {
         match failed.iter().find(|f| f.id() == entry.request.id()) {
             None => outcome.sent.push(entry.place),
             Some(f) if f.sender_fault() => {
-                warn!(run_id = entry.run_id, code = f.code(), "notification refused");
-                outcome.failed.push((entry.place, format!("{}: {}", f.code(), f.message().unwrap_or_default())));
+                let code = shown::error_code(f.code()).unwrap_or("an unknown code");
+                warn!(run_id = entry.run_id, code, "notification refused");
+                outcome.failed.push((entry.place, code.to_owned()));
             }
             Some(_) => left.push(entry),
         }
     }
-    left
+    Ok(left)
 }
 
 fn attribute(data_type: &str, value: &str) -> Result<MessageAttributeValue> {

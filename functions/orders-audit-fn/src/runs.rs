@@ -9,44 +9,11 @@ use tracing::info;
 
 use crate::config::{Audit, Config};
 use crate::message::Digest;
+use crate::run_id::{RunId, Sought};
 
-/// What the ids in one UPDATE may take, well below the Data API's 100 KB of SQL.
+/// What the ids in one UPDATE may take, as they are written, before another one is begun: well below the 100 KB of SQL
+/// that the Data API takes.
 const MAX_IDS_BYTES: usize = 60_000;
-
-/// A run of the upstream workflow. An audit row may have none, where the staged row had none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunId(Option<String>);
-
-impl RunId {
-    /// The id as text; `NULL` where there is none, and `(empty)` for the empty text, which SNS refuses.
-    pub fn as_str(&self) -> &str {
-        self.0.as_deref().map_or("NULL", |id| if id.is_empty() { "(empty)" } else { id })
-    }
-
-    /// Whether there is none.
-    pub fn is_none(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// The condition that finds its rows.
-    pub fn condition(&self, key: &str) -> String {
-        self.literal().map_or_else(|| format!("{key} IS NULL"), |id| format!("{key} = {id}"))
-    }
-
-    /// As a literal that means the same on Redshift, where a backslash escapes, and on PostgreSQL, where
-    /// it does not. Quoted also where it is a number: a column of numbers reads it, one of text needs it.
-    fn literal(&self) -> Option<String> {
-        let id = self.0.as_deref()?;
-        let quoted = id.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
-        Some(quoted.collect::<Vec<_>>().join(" || CHR(92) || "))
-    }
-}
-
-impl From<Option<&str>> for RunId {
-    fn from(id: Option<&str>) -> Self {
-        Self(id.map(str::to_owned))
-    }
-}
 
 /// The mismatches of one kind in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,27 +155,54 @@ pub(crate) fn mark_sql(audit: &Audit, what: Mark, runs: &[Run]) -> Vec<String> {
         }
         Mark::Closed => "status = 'RESOLVED' AND closed_by IS NULL".to_owned(),
     };
-    let mut statements = Vec::new();
-    let mut rest = runs;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = |run: &&Run| {
-            bytes += run.id.as_str().len() + 20;
-            bytes <= MAX_IDS_BYTES
-        };
-        let (chunk, next) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-        rest = next;
-        let ids: Vec<_> = chunk.iter().filter_map(|run| run.id.literal()).collect();
-        let null = chunk.iter().any(|run| run.id.is_none()).then(|| format!("{key} IS NULL"));
-        let ids = (!ids.is_empty()).then(|| format!("{key} IN ({})", ids.join(", ")));
-        let which: Vec<_> = ids.into_iter().chain(null).collect();
-        let seen = chunk.iter().map(|run| run.changed_in).max().unwrap_or(0);
-        statements.push(format!(
-            "UPDATE {table} SET {set} WHERE {state} AND COALESCE(changed_in, 0) <= {seen} AND ({})",
-            which.join(" OR ")
-        ));
+    let (mut chunks, mut open) = (Vec::new(), Chunk::default());
+    for run in runs {
+        if open.bytes > MAX_IDS_BYTES {
+            chunks.push(std::mem::take(&mut open));
+        }
+        open.add(run);
     }
-    statements
+    chunks.push(open);
+    let which = |chunk: &Chunk| format!("COALESCE(changed_in, 0) <= {} AND ({})", chunk.seen, chunk.condition(key));
+    let used = chunks.iter().filter(|chunk| chunk.bytes > 0);
+    used.map(|chunk| format!("UPDATE {table} SET {set} WHERE {state} AND {}", which(chunk))).collect()
+}
+
+/// The runs that one UPDATE marks.
+#[derive(Debug, Default)]
+struct Chunk {
+    literals: Vec<String>,
+    md5s: Vec<String>,
+    null: bool,
+    /// The newest audit that changed one of them.
+    seen: i64,
+    /// Of its condition, about.
+    bytes: usize,
+}
+
+impl Chunk {
+    fn add(&mut self, run: &Run) {
+        self.seen = self.seen.max(run.changed_in);
+        self.bytes += 20;
+        match run.id.sought() {
+            Sought::Null => self.null = true,
+            Sought::Literal(id) => {
+                self.bytes += id.len();
+                self.literals.push(id);
+            }
+            Sought::Md5(hash) => {
+                self.bytes += hash.len();
+                self.md5s.push(hash);
+            }
+        }
+    }
+
+    fn condition(&self, key: &str) -> String {
+        let list = |what: String, ids: &[String]| (!ids.is_empty()).then(|| format!("{what} IN ({})", ids.join(", ")));
+        let null = self.null.then(|| format!("{key} IS NULL"));
+        let all = [list(key.to_owned(), &self.literals), list(format!("MD5({key})"), &self.md5s), null];
+        all.into_iter().flatten().collect::<Vec<_>>().join(" OR ")
+    }
 }
 
 /// Marks what a digest was about, however many runs, in one statement: all of it, or nothing.
@@ -347,7 +341,7 @@ fn read(row: &Row) -> Result<Run> {
     let mismatches = Mismatches { kind, rows, first: row.text(3), last: row.text(4) };
     let number = |column| row.integer(column).unwrap_or(0);
     Ok(Run {
-        id: RunId(row.text(0)),
+        id: row.text(0).into(),
         mismatches: vec![mismatches],
         due: due > 0,
         silenced: number(8) > 0,
@@ -363,15 +357,6 @@ mod tests {
     use shared::call::QualifiedName;
 
     #[test]
-    fn a_run_is_found_by_a_condition_that_quotes() {
-        let condition = |id| RunId::from(id).condition("run_id");
-        assert_eq!(condition(None), "run_id IS NULL");
-        assert_eq!(condition(Some("007")), "run_id = '007'");
-        assert_eq!(condition(Some("it's")), "run_id = 'it''s'");
-        assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
-    }
-
-    #[test]
     fn marks_are_chunked_and_cover_what_was_seen_only() {
         let audit =
             Audit { table: QualifiedName::parse("dev.t", "table").expect("valid"), key: "k".into(), time: "at".into() };
@@ -380,10 +365,20 @@ mod tests {
         assert_eq!(sql.len(), 1);
         assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);
         assert!(mark_sql(&audit, Mark::Closed, &[run(None, 0)])[0].ends_with("AND (k IS NULL)"));
-        let long = "y".repeat(1000);
-        let many: Vec<_> = (0..200).map(|_| run(Some(&long), 1)).collect();
-        let sql = mark_sql(&audit, Mark::Notified, &many);
-        assert!(sql.len() == 4 && sql.iter().all(|s| s.len() < 100_000), "{}", sql.len());
+        // By what an id becomes: a quote doubles, a backslash grows to seventeen bytes.
+        let sql_of = |id: &str, runs: usize| {
+            let runs: Vec<_> = (0..runs).map(|_| run(Some(id), 1)).collect();
+            let sql = mark_sql(&audit, Mark::Notified, &runs);
+            assert!(sql.iter().all(|sql| sql.len() < 100_000), "{id}");
+            sql
+        };
+        assert_eq!(sql_of(&"y".repeat(990), 200).len(), 4);
+        assert_eq!(sql_of(&"'".repeat(490), 200).len(), 4);
+        assert_eq!(sql_of(&"\\".repeat(50), 500).len(), 8);
+        for long in ["y", "'", "\\"] {
+            let sql = sql_of(&long.repeat(65_535), 20);
+            assert!(sql.len() == 1 && sql[0].contains("AND (MD5(k) IN ('"), "{}", sql[0]);
+        }
         assert!(mark_sql(&audit, Mark::Notified, &[]).is_empty());
     }
 

@@ -6,6 +6,7 @@ use aws_sdk_redshiftdata::types::{Field, StatementStatusString, StatusString};
 use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_sdk_sns::types::BatchResultErrorEntry;
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
+use shared::testing::{assert_no_leak, leaks, logged, poisoned, poisoned_answers};
 use std::sync::{Arc, Mutex};
 
 const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
@@ -369,7 +370,7 @@ async fn the_list_of_what_was_not_sent_is_cut() {
     let (warehouse, topic) = (recording(vec![runs(1000..3000)]).0, topic(&Sent::default(), |_, _| Some(true)));
     let error = run(&warehouse, &topic).await.expect_err("incomplete").to_string();
     assert!(error.starts_with("sent 0 of 2000 notifications; not sent for the run ids 1000, 1001, "), "{error}");
-    assert!(error.contains(" [cut] (Code: ") && error.len() < MAX_LIST_CHARS + 200, "{}", error.len());
+    assert!(error.contains(" [cut] (Code)") && error.len() < MAX_LIST_CHARS + 200, "{}", error.len());
 }
 
 fn publisher(client: &aws_sdk_sns::Client) -> Publisher<'_> {
@@ -592,4 +593,135 @@ fn a_notification_says_what_a_person_needs() {
     assert!(notification.text.contains("\nFound after Glue workflow run wr_1 of nightly\n"), "{}", notification.text);
     let payload: Value = serde_json::from_str(&notification.payload).expect("JSON");
     assert_eq!((&payload["workflow"], &payload["workflow_run_id"]), (&json!("nightly"), &json!("wr_1")));
+}
+
+fn text_row(id: &str) -> Vec<Field> {
+    let mut row = row(None, "DIFFERENT", 1);
+    row[0] = Field::StringValue(id.to_owned());
+    row
+}
+
+/// An entry that SNS would refuse keeps no other back: by construction none is too large.
+#[tokio::test]
+async fn no_message_exceeds_256_kilobytes() {
+    for id in ["x".repeat(65_535), "\\".repeat(65_535), "\u{1}".repeat(65_535), "\u{10ffff}".repeat(16_383)] {
+        let many: Vec<_> = (0..12).map(|n| text_row(&format!("{n}{id}"))).collect();
+        for limit in ["0", "11"] {
+            let (topic, seen) = entries();
+            let (warehouse, submitted) = recording(vec![many.clone()]);
+            let answer = run_with(&warehouse, &topic, with("MAX_NOTIFICATIONS", limit)).await.expect("notified");
+            assert_eq!(answer["Notified"], if limit == "0" { 12 } else { 1 });
+            for batch in seen.lock().expect("lock").iter() {
+                let bytes: usize = batch.iter().map(|entry| entry.message().len() + 1_000).sum();
+                assert!(bytes < 256 * 1024, "{bytes}");
+            }
+            assert!(submitted.lock().expect("lock").iter().all(|sql| sql.len() < 100_000));
+        }
+    }
+}
+
+fn refusal(code: &str) -> aws_smithy_runtime_api::client::orchestrator::HttpResponse {
+    let body = format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code></Error></ErrorResponse>");
+    aws_smithy_runtime_api::client::orchestrator::HttpResponse::new(400.try_into().expect("status"), body.into())
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_whole_is_sent_one_by_one() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = sent.clone();
+    let batch = mock!(aws_sdk_sns::Client::publish_batch)
+        .match_requests(|r| r.publish_batch_request_entries().iter().any(|e| e.message().contains("run id 3")))
+        .then_http_response(|| refusal("InvalidParameter"));
+    let one = mock!(aws_sdk_sns::Client::publish_batch)
+        .match_requests(move |r| {
+            seen.lock().expect("lock").push(r.publish_batch_request_entries().len());
+            true
+        })
+        .then_output(|| PublishBatchOutput::builder().build());
+    let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&batch, &one]);
+    let error = run(&recording(vec![runs(1..6)]).0, &topic).await.expect_err("one is refused");
+    assert_eq!(error.name(), "NotificationsIncomplete");
+    assert!(error.to_string().starts_with("sent 4 of 5 notifications; not sent for the run ids 3 ("), "{error}");
+    assert_eq!((*sent.lock().expect("lock")).clone(), [1; 4]);
+}
+
+/// The key is the topic's: no other message would fare better.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_used_ends_the_sending_at_once() {
+    for code in ["KMSDisabled", "KMSInvalidState", "KMSNotFound", "KMSOptInRequired", "KMSAccessDenied"] {
+        let whole = mock!(aws_sdk_sns::Client::publish_batch).then_http_response(move || refusal(code));
+        let each = mock!(aws_sdk_sns::Client::publish_batch).then_output(move || {
+            let failed = BatchResultErrorEntry::builder().id("0").code(code).sender_fault(true);
+            PublishBatchOutput::builder().failed(failed.build().expect("complete")).build()
+        });
+        for rule in [whole, each] {
+            let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&rule]);
+            let error = run(&recording(vec![runs(0..5000)]).0, &topic).await.expect_err("no key");
+            let expected = if code == "KMSAccessDenied" { "AccessDenied" } else { "RequestRefused" };
+            assert!(
+                [expected, "RequestRefused"].contains(&error.name()) && error.to_string().contains(code),
+                "{error}"
+            );
+            assert!(rule.num_calls() <= 8, "what is under way: {}", rule.num_calls());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_execution_id_that_is_none_is_refused_before_anything_is_asked() {
+    for id in [json!(""), json!(null), json!(7), json!("it's hunter2"), json!("x".repeat(501))] {
+        let (warehouse, submitted) = recording(vec![]);
+        let payload = json!({"ExecutionId": id});
+        let config = Config::from_env(env).expect("valid");
+        let topic = topic(&Sent::default(), |_, _| None);
+        let error = handle(&warehouse, &topic, &config, payload, &Context::default()).await.expect_err("no id");
+        assert!(error.name() == "InvalidInput" && !error.to_string().contains("hunter2"), "{error}");
+        assert!(submitted.lock().expect("lock").is_empty());
+    }
+}
+
+/// Nothing of a payload or of an answer gets into an error or a log line, but ids.
+#[tokio::test(start_paused = true)]
+async fn no_place_of_a_payload_or_of_an_answer_leaks() {
+    use aws_sdk_redshiftdata::Client;
+    let config = Config::from_env(env).expect("valid");
+    let payload = json!({"ExecutionId": "x", "Context": {"WorkflowName": "w", "WorkflowRunId": "wr_1"}});
+    for poisoned in poisoned(&payload) {
+        let topic = topic(&Sent::default(), |_, _| Some(true));
+        let (warehouse, _) = recording(vec![runs(1..3)]);
+        let context = Context::default();
+        let work = handle(&warehouse, &topic, &config, poisoned.payload.clone(), &context);
+        let (answer, log) = logged(work).await;
+        assert_no_leak(&poisoned, &answer);
+        let is_shown = poisoned.is_id || poisoned.place.ends_with("WorkflowName");
+        assert!(is_shown || !leaks(&log), "{poisoned:?}: {log}");
+    }
+    let good = json!({"Records": [[{"longValue": 1}, {"stringValue": "DIFFERENT"}, {"longValue": 1},
+                                   {"stringValue": "2026-01-01"}, {"isNull": true}, {"longValue": 1}, {"longValue": 3}]],
+                      "ColumnMetadata": []});
+    for answer in poisoned_answers(&good) {
+        let execute = mock!(Client::execute_statement)
+            .then_output(|| ExecuteStatementOutput::builder().id(ID).status(StatementStatusString::Finished).build());
+        let reply = answer.clone();
+        let result = mock!(Client::get_statement_result).then_http_response(move || {
+            let status = reply.status.try_into().expect("a status");
+            aws_smithy_runtime_api::client::orchestrator::HttpResponse::new(status, reply.body.clone().into())
+        });
+        let warehouse = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&execute, &result]);
+        let topic = topic(&Sent::default(), |_, _| None);
+        let (outcome, log) = logged(run(&warehouse, &topic)).await;
+        assert_no_leak(&answer, &outcome);
+        assert!(!leaks(&log), "{answer:?}: {log}");
+    }
+    for answer in poisoned_answers(&json!({})) {
+        let reply = answer.clone();
+        let publish = mock!(aws_sdk_sns::Client::publish_batch).then_http_response(move || {
+            let status = reply.status.try_into().expect("a status");
+            aws_smithy_runtime_api::client::orchestrator::HttpResponse::new(status, reply.body.clone().into())
+        });
+        let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&publish]);
+        let (outcome, log) = logged(run(&recording(vec![runs(1..3)]).0, &topic)).await;
+        assert_no_leak(&answer, &outcome);
+        assert!(!leaks(&log), "{answer:?}: {log}");
+    }
 }

@@ -12,6 +12,7 @@ pub use submit::LOOK_LIMIT;
 use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use shared::attempt::check_execution_id;
 use shared::runtime::{answer, parse, within};
 use shared::shown::Ids;
 use shared::{Error, LogicalAttempt, Result, WorkflowRun, metrics};
@@ -113,7 +114,7 @@ struct DryRun {
 
 async fn serve(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
     let (identity, request) = read(payload)?;
-    let execution = identity.execution_id.as_deref().unwrap_or(request_id);
+    let execution = check_execution_id(identity.execution_id.as_deref().unwrap_or(request_id))?;
     let calls = match request {
         Request::Plan(input) => return answer(&plan::plan(config, &input, execution)?),
         Request::Calls(calls) => calls,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::attempt::ExecutionArn;
+use shared::attempt::{ExecutionArn, check_execution_id};
 use shared::error::{MAX_CAUSE_CHARS, cut};
 use shared::{Result, runtime, shown};
 use tracing::info;
@@ -92,6 +92,7 @@ pub(crate) struct Memory {
 }
 
 pub(crate) fn answer(request: Request) -> Result<Value> {
+    check_execution_id(&request.execution_id)?;
     let (memory, verdict) = decide(&request);
     let context = request.answer.context;
     let answer = Answer { context, step: Some(memory), ..verdict.into() };

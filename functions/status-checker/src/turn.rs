@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::attempt::ExecutionArn;
+use shared::attempt::{ExecutionArn, check_execution_id};
 use shared::statement::{self, Listed};
 use shared::{Error, ExecutionInput, Result, Target, polling, runtime};
 use tracing::{info, warn};
@@ -59,7 +59,7 @@ struct Execution {
 }
 
 pub(crate) async fn answer(services: &Services, config: &Config, request: Request) -> Result<Value> {
-    let verdict = match ExecutionArn::parse(&request.execution_id) {
+    let verdict = match ExecutionArn::parse(check_execution_id(&request.execution_id)?) {
         Some(arn) => look(services, config, &request, arn).await?,
         // A call by hand queues nowhere.
         None => Verdict::Ready,
