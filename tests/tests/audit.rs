@@ -195,7 +195,7 @@ async fn no_id_is_too_long_or_taken_for_another(a: &Audit) -> Outcome {
              ALTER TABLE dev.by_text ADD COLUMN run_id VARCHAR(65535);
              INSERT INTO dev.by_text (run_id, kind, status)
              SELECT id, 'GONE', 'NEW' FROM (VALUES (NULL), ('NULL'), (''), ('(empty)')) AS odd (id)
-             UNION ALL SELECT repeat(c, 65535), 'GONE', 'NEW' FROM (VALUES ('x'), ('\'), (''''), (CHR(1))) AS long (c)
+             UNION ALL SELECT repeat(c, 65535), 'GONE', 'NEW' FROM (VALUES ('x'), ('\\'), (''''), (CHR(1))) AS long (c)
              UNION ALL SELECT repeat('y', 9216) || n, 'GONE', 'NEW' FROM generate_series(1, 12) n",
         )
         .await?;

@@ -149,7 +149,7 @@ pub(crate) async fn answer(client: &Client, request: Request) -> Result<Value> {
     let known = memory.workflow_run_id.clone();
     let context = WorkflowRun { workflow_name: Some(gate.workflow_name), workflow_run_id: known };
     let answer = Answer { context, gate: Some(memory), ..verdict.into() };
-    info!(status = answer.status, error = answer.error, run = answer.context.workflow_run_id, "looked at the gate");
+    info!(status = answer.status, refusal = answer.error, run = answer.context.workflow_run_id, "looked at the gate");
     runtime::answer(&answer)
 }
 
@@ -325,9 +325,10 @@ fn after_failure(workflow: &str, error: &Error, memory: &Memory) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_glue::config::http::HttpResponse;
     use aws_sdk_glue::operation::get_job_run::{GetJobRunError, GetJobRunOutput};
-    use aws_sdk_glue::operation::get_workflow_runs::{GetWorkflowRunsError, GetWorkflowRunsOutput};
-    use aws_sdk_glue::types::error::{EntityNotFoundException, InternalServiceException};
+    use aws_sdk_glue::operation::get_workflow_runs::GetWorkflowRunsOutput;
+    use aws_sdk_glue::types::error::EntityNotFoundException;
     use aws_sdk_glue::types::{JobRun, WorkflowRun as GlueRun, WorkflowRunStatistics, WorkflowRunStatus};
     use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
     use serde_json::json;
@@ -546,19 +547,33 @@ mod tests {
         assert_eq!(second["Gate"]["Looks"], 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn glue_that_does_not_answer_is_a_look_that_failed() {
-        let broken = mock!(Client::get_workflow_runs)
-            .then_error(|| GetWorkflowRunsError::InternalServiceException(InternalServiceException::builder().build()));
-        let client = mock_client!(aws_sdk_glue, RuleMode::MatchAny, [&broken]);
-        let mut last = json!({});
-        let mut statuses = Vec::new();
-        for _ in 0..FAILED_LOOKS {
-            let request = json!({"Gate": {"WorkflowName": "w", "Trigger": {"WorkflowRunId": "wr_7"}}, "Answer": last});
-            last = answer(&client, shared::runtime::parse(request).expect("a request")).await.expect("an answer");
-            statuses.push(last["Status"].as_str().unwrap_or_default().to_owned());
+        for (status, body, failed_looks) in [
+            (500, r#"{"__type": "InternalServiceException", "Message": "hunter2"}"#, FAILED_LOOKS),
+            (503, "<html>hunter2</html>", FAILED_LOOKS),
+            (400, r#"{"__type": "ThrottlingException", "message": "Rate exceeded"}"#, FAILED_LOOKS),
+            (200, r#"{"Runs": ["#, FAILED_LOOKS),
+            (400, r#"{"__type": "EntityNotFoundException", "Message": "hunter2"}"#, 1),
+            (400, r#"{"__type": "AccessDeniedException", "Message": "hunter2"}"#, 1),
+        ] {
+            let reply = move || HttpResponse::new(status.try_into().expect("a status"), body.into());
+            let broken = mock!(Client::get_workflow_runs).then_http_response(reply);
+            let client = mock_client!(aws_sdk_glue, RuleMode::MatchAny, [&broken]);
+            let mut last = json!({});
+            let mut looks = 0;
+            while last["Status"] != "REFUSED" && looks < LOOKS {
+                let gate = json!({"WorkflowName": "w", "Trigger": {"WorkflowRunId": "wr_7"}});
+                let request = shared::runtime::parse(json!({"Gate": gate, "Answer": last})).expect("a request");
+                last = answer(&client, request).await.expect("an answer");
+                looks += 1;
+            }
+            assert_eq!(
+                (looks, last["Error"].as_str()),
+                (failed_looks, Some("WorkflowLookupFailed")),
+                "{status} {body}"
+            );
+            assert!(!last.to_string().contains("hunter2"), "{last}");
         }
-        // The mocked error has no status, so it is final at once or waited for; what counts is that it ends.
-        assert_eq!(last["Error"], "WorkflowLookupFailed", "{statuses:?}");
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn answer(request: Request) -> Result<Value> {
     let (memory, verdict) = decide(&request);
     let context = request.answer.context;
     let answer = Answer { context, step: Some(memory), ..verdict.into() };
-    info!(status = answer.status, error = answer.error, "looked at the EMR step");
+    info!(status = answer.status, refusal = answer.error, "looked at the EMR step");
     runtime::answer(&answer)
 }
 

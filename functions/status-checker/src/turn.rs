@@ -65,7 +65,7 @@ pub(crate) async fn answer(services: &Services, config: &Config, request: Reques
         None => Verdict::Ready,
     };
     let answer = Answer::from(verdict);
-    info!(status = answer.status, error = answer.error, covered_by = answer.covered_by, "looked at the queue");
+    info!(status = answer.status, refusal = answer.error, covered_by = answer.covered_by, "looked at the queue");
     runtime::answer(&answer)
 }
 
