@@ -5,13 +5,17 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 pub use aws_smithy_http_client::tls::TrustStore;
 use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use lambda_runtime::tracing::{self, Instrument, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -111,22 +115,49 @@ fn is_commercial(region: &str) -> bool {
 }
 
 /// The SDK configuration: region, credentials and endpoints from the environment, where Lambda puts
-/// them (and `aws configure export-credentials --format env` for a laptop). Looking nowhere else keeps
-/// the cold start short.
-pub async fn sdk_config() -> SdkConfig {
+/// them (and `aws configure export-credentials --format env` for a laptop).
+///
+/// aws-config would look there too, but it also brings what looks elsewhere: a twelfth of a function's binary.
+pub fn sdk_config() -> SdkConfig {
+    sdk_config_from(var)
+}
+
+fn sdk_config_from(var: fn(&str) -> Option<String>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(SDK_ATTEMPT_TIMEOUT)
         .operation_timeout(SDK_OPERATION_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let flag = |name: &str| var(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(http_client(trusted(var)))
-        .region(EnvironmentVariableRegionProvider::new())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .region(var("AWS_REGION").or_else(|| var("AWS_DEFAULT_REGION")).map(Region::new))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts)
-        .load()
-        .await
+        .service_config(Endpoints(var));
+    config.set_credentials_provider(credentials(var).map(SharedCredentialsProvider::new));
+    config.set_endpoint_url(var("AWS_ENDPOINT_URL"));
+    config.set_use_fips(flag("AWS_USE_FIPS_ENDPOINT")).set_use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.build()
+}
+
+/// The credentials of the environment. A Lambda keeps them as long as it lives.
+fn credentials(var: fn(&str) -> Option<String>) -> Option<Credentials> {
+    let (id, secret) = (var("AWS_ACCESS_KEY_ID")?, var("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials::new(id, secret, var("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+/// Where the environment names an endpoint for one service, as `AWS_ENDPOINT_URL_REDSHIFT_DATA` does.
+/// [AWS SDKs and Tools reference guide, "Service-specific endpoints"]
+#[derive(Debug)]
+struct Endpoints(fn(&str) -> Option<String>);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().replace([' ', '-'], "_").to_uppercase();
+        self.0(&format!("{}_{service}", key.env()))
+    }
 }
 
 /// Reads an environment variable; an empty one counts as absent.
@@ -192,6 +223,30 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert!(parse::<Payload>(json!({"Number": 1, "Other": 2})).is_ok());
+    }
+
+    #[test]
+    fn the_sdk_is_configured_by_the_environment() {
+        let config = sdk_config_from(|name| {
+            Some(match name {
+                "AWS_DEFAULT_REGION" => "eu-central-1".to_owned(),
+                "AWS_ENDPOINT_URL" => "http://all".to_owned(),
+                "AWS_ENDPOINT_URL_REDSHIFT_DATA" => "http://redshift".to_owned(),
+                "AWS_USE_FIPS_ENDPOINT" => "TRUE".to_owned(),
+                "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "x".to_owned(),
+                _ => return None,
+            })
+        });
+        assert_eq!(config.region().map(AsRef::as_ref), Some("eu-central-1"));
+        assert_eq!((config.endpoint_url(), config.use_fips()), (Some("http://all"), Some(true)));
+        assert!(config.credentials_provider().is_some() && config.use_dual_stack().is_none());
+        let endpoint = |id| {
+            let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+            config.service_config().expect("ours").load_config(key.build().expect("complete"))
+        };
+        assert_eq!(endpoint("redshift data").as_deref(), Some("http://redshift"));
+        assert_eq!(endpoint("sns"), None, "the SDK goes on to the common one");
+        assert!(sdk_config_from(|_| None).credentials_provider().is_none());
     }
 
     #[tokio::test]

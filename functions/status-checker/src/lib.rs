@@ -16,7 +16,7 @@ pub use step::{LOOKS as STEP_LOOKS, PAUSE as STEP_PAUSE};
 pub use sweep::CONFIRM as SWEEP_CONFIRM;
 pub use turn::{LIMIT as TURN_LIMIT, QUEUE as TURN_STATES};
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use serde_json::Value;
 use shared::runtime::within;
 use shared::shown::Ids;
