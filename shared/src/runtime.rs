@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -112,6 +113,14 @@ fn is_commercial(region: &str) -> bool {
     let is = |text: &str, kind: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| kind(&b));
     matches!(parts[..], [area, name, number] if AREAS.contains(&area)
         && is(name, u8::is_ascii_lowercase) && is(number, u8::is_ascii_digit))
+}
+
+/// A client that is made when it is first used: one costs a tenth of a function's start.
+pub type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
+
+/// A client that `make` makes when it is first used.
+pub fn lazy<T>(make: impl FnOnce() -> T + Send + 'static) -> Lazy<T> {
+    LazyLock::new(Box::new(make))
 }
 
 /// The SDK configuration: region, credentials and endpoints from the environment, where Lambda puts

@@ -390,7 +390,7 @@ async fn status_checker_asks_without_waiting_where_too_many_wait(api: &Api) -> O
     api.refuse("DescribeStatement", FailureType::ActiveWaitingRequestsExceededException, 1);
     let config = |name: &str| ["WORKGROUP_NAME", "DATABASE"].contains(&name).then(|| "w-1".to_owned());
     let config = status_checker::Config::from_env(config)?;
-    let services = status_checker::Services::new(&sdk_config(&api.api.url).await);
+    let services = status_checker::Services::new(sdk_config(&api.api.url).await);
     let answer = status_checker::handle(&services, &config, json!({"Id": id, "TimeoutSeconds": 60})).await?;
     // Had it waited, the statement would have ended.
     assert_eq!(answer["Status"], "STARTED", "{answer}");

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use shared::attempt::{check_execution_id, execution_prefix};
 use shared::error::cut;
 use shared::metrics::{self, Metric, Origin};
+use shared::runtime::Lazy;
 use shared::shown::Ids;
 use shared::{Error, Result, WorkflowRun, runtime};
 use tracing::{field, info, info_span};
@@ -39,7 +40,7 @@ const MAX_LIST_CHARS: usize = 4_000;
 /// and those of every call. Once something was to be sent, the text says how far it came.
 pub async fn handle(
     warehouse: &aws_sdk_redshiftdata::Client,
-    topic: &aws_sdk_sns::Client,
+    topic: &Lazy<aws_sdk_sns::Client>,
     config: &Config,
     payload: Value,
     context: &Context,
@@ -66,7 +67,7 @@ pub async fn handle(
 
 async fn notify(
     warehouse: &aws_sdk_redshiftdata::Client,
-    topic: &aws_sdk_sns::Client,
+    topic: &Lazy<aws_sdk_sns::Client>,
     config: &Config,
     (execution, workflow): (&str, &WorkflowRun),
     end: SystemTime,

@@ -11,7 +11,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     // A wrong environment fails each invocation, under a name that a state machine can catch.
     let config = &Config::from_env(runtime::var);
     let sdk = runtime::sdk_config();
-    let (warehouse, topic) = &(aws_sdk_redshiftdata::Client::new(&sdk), aws_sdk_sns::Client::new(&sdk));
+    let warehouse = &aws_sdk_redshiftdata::Client::new(&sdk);
+    let topic = &runtime::lazy(move || aws_sdk_sns::Client::new(&sdk));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let config = config.as_ref().map_err(Error::clone)?;
         handle(warehouse, topic, config, event.payload, &event.context).await

@@ -8,6 +8,7 @@ use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBa
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use shared::runtime::Lazy;
 use shared::{Error, Result, shown};
 use tracing::warn;
 
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy)]
 pub struct Publisher<'a> {
     /// The client.
-    pub client: &'a Client,
+    pub client: &'a Lazy<Client>,
     /// The topic, standard or FIFO.
     pub topic_arn: &'a str,
     /// No call is started after it.

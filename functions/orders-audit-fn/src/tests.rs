@@ -90,6 +90,11 @@ fn topic(sent: &Sent, refuse: fn(&str, usize) -> Option<bool>) -> aws_sdk_sns::C
     mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&rule])
 }
 
+fn known(client: &aws_sdk_sns::Client) -> Lazy<aws_sdk_sns::Client> {
+    let client = client.clone();
+    runtime::lazy(move || client)
+}
+
 async fn run(warehouse: &aws_sdk_redshiftdata::Client, topic: &aws_sdk_sns::Client) -> Result<Value> {
     run_with(warehouse, topic, env).await
 }
@@ -102,7 +107,8 @@ async fn run_with(
     let mut context = Context::default();
     let deadline = SystemTime::now() + Duration::from_secs(300);
     context.deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
-    handle(warehouse, topic, &Config::from_env(env).expect("valid"), json!({"ExecutionId": "x"}), &context).await
+    let topic = known(topic);
+    handle(warehouse, &topic, &Config::from_env(env).expect("valid"), json!({"ExecutionId": "x"}), &context).await
 }
 
 fn runs(ids: std::ops::Range<i64>) -> Vec<Vec<Field>> {
@@ -373,7 +379,7 @@ async fn the_list_of_what_was_not_sent_is_cut() {
     assert!(error.contains(" [cut] (Code)") && error.len() < MAX_LIST_CHARS + 200, "{}", error.len());
 }
 
-fn publisher(client: &aws_sdk_sns::Client) -> Publisher<'_> {
+fn publisher(client: &Lazy<aws_sdk_sns::Client>) -> Publisher<'_> {
     let deadline = SystemTime::now() + Duration::from_secs(300);
     Publisher { client, topic_arn: "arn:aws:sns:eu-west-1:123456789012:t.fifo", deadline }
 }
@@ -427,7 +433,7 @@ async fn a_batch_stays_within_256_kilobytes() {
         severity: message::Severity::Warning,
     };
     let all: Vec<_> = (0..10).map(large).collect();
-    let outcome = publisher(&topic).send(&all).await.expect("sent");
+    let outcome = publisher(&known(&topic)).send(&all).await.expect("sent");
     assert_eq!((outcome.sent.len(), outcome.failed.len()), (10, 0));
     let mut sizes: Vec<_> = seen.lock().expect("lock").iter().map(Vec::len).collect();
     sizes.sort_unstable();
@@ -446,7 +452,7 @@ async fn the_deduplication_id_is_that_of_the_content() {
     let run = Run { id: Some("42").into(), mismatches: mismatches(1), changed_in: 1, ..Run::default() };
     let of = async |composer: &Composer<'_>, run: &Run| {
         let (topic, seen) = entries();
-        publisher(&topic).send(&[composer.mismatch(run)]).await.expect("sent");
+        publisher(&known(&topic)).send(&[composer.mismatch(run)]).await.expect("sent");
         let id = seen.lock().expect("lock")[0][0].message_deduplication_id().map(str::to_owned);
         id.expect("an id")
     };
@@ -673,7 +679,7 @@ async fn an_execution_id_that_is_none_is_refused_before_anything_is_asked() {
         let (warehouse, submitted) = recording(vec![]);
         let payload = json!({"ExecutionId": id});
         let config = Config::from_env(env).expect("valid");
-        let topic = topic(&Sent::default(), |_, _| None);
+        let topic = known(&topic(&Sent::default(), |_, _| None));
         let error = handle(&warehouse, &topic, &config, payload, &Context::default()).await.expect_err("no id");
         assert!(error.name() == "InvalidInput" && !error.to_string().contains("hunter2"), "{error}");
         assert!(submitted.lock().expect("lock").is_empty());
@@ -687,7 +693,7 @@ async fn no_place_of_a_payload_or_of_an_answer_leaks() {
     let config = Config::from_env(env).expect("valid");
     let payload = json!({"ExecutionId": "x", "Context": {"WorkflowName": "w", "WorkflowRunId": "wr_1"}});
     for poisoned in poisoned(&payload) {
-        let topic = topic(&Sent::default(), |_, _| Some(true));
+        let topic = known(&topic(&Sent::default(), |_, _| Some(true)));
         let (warehouse, _) = recording(vec![runs(1..3)]);
         let context = Context::default();
         let work = handle(&warehouse, &topic, &config, poisoned.payload.clone(), &context);

@@ -18,7 +18,7 @@ pub use turn::{LIMIT as TURN_LIMIT, QUEUE as TURN_STATES};
 
 use aws_types::SdkConfig;
 use serde_json::Value;
-use shared::runtime::within;
+use shared::runtime::{Lazy, lazy, within};
 use shared::shown::Ids;
 use shared::{Result, WorkflowRun};
 use tracing::info_span;
@@ -26,23 +26,24 @@ use tracing::info_span;
 use crate::request::Request;
 
 /// The services that the function calls.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Services {
     /// The statements.
     pub redshift: aws_sdk_redshiftdata::Client,
     /// The executions that queue.
-    pub sfn: aws_sdk_sfn::Client,
+    pub sfn: Lazy<aws_sdk_sfn::Client>,
     /// The runs of the workflow.
-    pub glue: aws_sdk_glue::Client,
+    pub glue: Lazy<aws_sdk_glue::Client>,
 }
 
 impl Services {
     /// Clients of all three.
-    pub fn new(config: &SdkConfig) -> Self {
+    pub fn new(config: SdkConfig) -> Self {
+        let own = config.clone();
         Self {
-            redshift: aws_sdk_redshiftdata::Client::new(config),
-            sfn: aws_sdk_sfn::Client::new(config),
-            glue: aws_sdk_glue::Client::new(config),
+            redshift: aws_sdk_redshiftdata::Client::new(&config),
+            sfn: lazy(move || aws_sdk_sfn::Client::new(&own)),
+            glue: lazy(move || aws_sdk_glue::Client::new(&config)),
         }
     }
 }

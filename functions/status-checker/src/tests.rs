@@ -38,7 +38,7 @@ fn cancelling(accepted: bool) -> Rule {
 
 /// Statements alone: neither executions nor workflow runs are looked at.
 fn only(redshift: Client) -> Services {
-    Services { redshift, sfn: mock_client!(aws_sdk_sfn, []), glue: mock_client!(aws_sdk_glue, []) }
+    Services { redshift, sfn: lazy(|| mock_client!(aws_sdk_sfn, [])), glue: lazy(|| mock_client!(aws_sdk_glue, [])) }
 }
 
 async fn answer(rules: &[&Rule], payload: Value) -> Result<Value> {
@@ -272,8 +272,8 @@ async fn no_place_of_a_payload_leaks() {
             let runs = mock!(aws_sdk_glue::Client::get_workflow_runs).then_http_response(refused);
             let services = Services {
                 redshift: mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&described, &nothing]),
-                sfn: mock_client!(aws_sdk_sfn, RuleMode::MatchAny, [&executions]),
-                glue: mock_client!(aws_sdk_glue, RuleMode::MatchAny, [&runs]),
+                sfn: lazy(move || mock_client!(aws_sdk_sfn, RuleMode::MatchAny, [&executions])),
+                glue: lazy(move || mock_client!(aws_sdk_glue, RuleMode::MatchAny, [&runs])),
             };
             let (answer, log) = logged(handle(&services, &config(), poisoned.payload.clone())).await;
             assert_no_leak(&poisoned, &answer);

@@ -219,6 +219,7 @@ mod tests {
     use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
     use aws_smithy_types::DateTime;
     use serde_json::json;
+    use shared::runtime::lazy;
 
     const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
     const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:loader";
@@ -320,10 +321,11 @@ mod tests {
     }
 
     async fn ask(executions: &[&Rule], statements: &[&Rule], turn: Value) -> Value {
+        let executions = mock_client!(aws_sdk_sfn, RuleMode::MatchAny, executions);
         let services = Services {
             redshift: mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, statements),
-            sfn: mock_client!(aws_sdk_sfn, RuleMode::MatchAny, executions),
-            glue: mock_client!(aws_sdk_glue, []),
+            sfn: lazy(move || executions),
+            glue: lazy(|| mock_client!(aws_sdk_glue, [])),
         };
         let config = Config::from_env(|name| ["WORKGROUP_NAME", "DATABASE"].contains(&name).then(|| "w".to_owned()));
         let payload = json!({"Turn": turn, "ExecutionId": arn("own")});
