@@ -120,6 +120,69 @@ async fn a_failing_statement_carries_the_engines_text(api: &Api) -> Outcome {
     Ok(())
 }
 
+/// What can be shown is settled before a statement runs, so a result never fails what has committed.
+async fn every_value_of_a_type_can_be_shown(api: &Api) -> Outcome {
+    // As PostgreSQL itself writes them.
+    for value in [
+        "'NaN'::numeric",
+        "-12345678901234567890.000100::numeric",
+        "'infinity'::date",
+        "'-infinity'::date",
+        "'0044-03-15 BC'::date",
+        "'12345-01-01'::date",
+        "'2000-02-29'::date",
+        "'1999-12-31'::date",
+        "'24:00:00'::time",
+        "'10:00:00.000001'::time",
+        "'10:00:00+02'::timetz",
+        "'10:00:00.5-03:30'::timetz",
+        "'infinity'::timestamp",
+        "'-infinity'::timestamptz",
+        "'0001-01-01 00:00:00 BC'::timestamp",
+        "'1969-12-31 23:59:59.999999'::timestamp",
+        "'5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b'::uuid",
+        "'{\"a\": [1, null]}'::jsonb",
+        "'x'::\"char\"",
+    ] {
+        let done = api.ended(&format!("SELECT {value}, CAST({value} AS TEXT)")).await?;
+        assert_eq!(done.status, Some(StatusString::Finished), "{value}: {:?}", done.error());
+        let result = api.client.get_statement_result().id(done.id()).send().await?;
+        let [shown, written] = result.records()[0].as_slice() else { return Err(failed("two columns")) };
+        assert_eq!(shown, written, "{value}");
+    }
+    let text = |text: &str| Field::StringValue(text.to_owned());
+    for (value, shown) in [
+        ("INTERVAL '1 day 2 hours'", text("1 days 2 hours 0 mins 0.0 secs")),
+        ("INTERVAL '-1.5 seconds'", text("0 days 0 hours 0 mins -1.5 secs")),
+        ("INTERVAL '13 months'", text("1 years 1 mons")),
+        ("'Infinity'::float8", Field::DoubleValue(f64::INFINITY)),
+        ("'-Infinity'::float4", Field::DoubleValue(f64::NEG_INFINITY)),
+    ] {
+        let done = api.ended(&format!("SELECT {value}")).await?;
+        let result = api.client.get_statement_result().id(done.id()).send().await?;
+        assert_eq!(result.records()[0][0], shown, "{value}");
+    }
+    let done = api.ended("SELECT 'NaN'::float8").await?;
+    let result = api.client.get_statement_result().id(done.id()).send().await?;
+    assert!(matches!(result.records()[0][0], Field::DoubleValue(number) if number.is_nan()));
+    for (name, declared, value, status, rows) in [
+        ("arrays", "INTEGER[]", "ARRAY[1]", StatusString::Failed, 0),
+        ("nan", "FLOAT8", "'NaN'", StatusString::Finished, 1),
+        ("never", "DATE", "'infinity'", StatusString::Finished, 1),
+    ] {
+        api.ended("DELETE FROM dev.customers WHERE customer_id = 901").await?;
+        let body = format!("BEGIN INSERT INTO dev.customers VALUES (901, 'a', 'b'); t := {value}; END");
+        let create = format!("CREATE PROCEDURE dev.{name}_sp(INOUT t {declared}) LANGUAGE plpgsql AS $$ {body} $$");
+        assert_eq!(api.ended(&create).await?.status, Some(StatusString::Finished));
+        let done = api.ended(&format!("CALL dev.{name}_sp(NULL)")).await?;
+        assert_eq!(done.status, Some(status), "{name}: {:?}", done.error());
+        let done = api.ended("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 901").await?;
+        let result = api.client.get_statement_result().id(done.id()).send().await?;
+        assert_eq!(result.records()[0][0], Field::LongValue(rows), "{name}: what failed has committed nothing");
+    }
+    Ok(())
+}
+
 async fn values_arrive_as_the_service_shows_them(api: &Api) -> Outcome {
     let done = api
         .ended(
@@ -328,6 +391,8 @@ async fn a_batch_is_one_transaction_unless_told_otherwise(api: &Api) -> Outcome 
         batch.set_sqls(Some(sqls.map(str::to_owned).to_vec())).wait_time_seconds(10)
     };
     let good = batch(["INSERT INTO dev.customers VALUES (700, 'a', 'b')", "SELECT 42"]).send().await?;
+    let whole = code(api.client.get_statement_result().id(good.id.as_deref().unwrap_or_default()).send().await);
+    assert_eq!(whole.0, "ValidationException", "the result of a whole batch: {}", whole.1);
     let id = good.id.ok_or("no Id")?;
     let described = api.describe(&id, None).await?;
     assert_eq!((described.status(), described.sub_statements().len()), (Some(&StatusString::Finished), 2));
@@ -480,6 +545,7 @@ fn main() -> ExitCode {
         a_statement_runs_and_is_described,
         a_failing_statement_carries_the_engines_text,
         values_arrive_as_the_service_shows_them,
+        every_value_of_a_type_can_be_shown,
         results_are_paged,
         statuses_come_in_their_order_and_results_after_the_end,
         long_polls_return_at_the_end_or_when_time_is_up,

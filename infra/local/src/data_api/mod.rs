@@ -23,6 +23,7 @@ pub mod service;
 mod session;
 mod sql;
 mod statement;
+mod value;
 
 pub use service::{Config, Service};
 

@@ -184,6 +184,11 @@ impl Service {
     async fn result(&self, request: &ById) -> Answer {
         check_wait(request.wait_time_seconds)?;
         let (statement, part) = self.find(request)?;
+        if statement.request.sqls.is_some() && part.is_none() {
+            return Err(Failure::validation(
+                "BatchExecuteStatement result can only be retrieved with sub-statement id.",
+            ));
+        }
         self.wait(&statement, "GetStatementResult", request.wait_time_seconds).await;
         let state = statement.state.borrow().clone();
         let result = match part {

@@ -4,14 +4,9 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use shared::Status;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
@@ -20,6 +15,7 @@ use tokio_postgres::{CancelToken, Client, Column, NoTls};
 use super::service::Config;
 use super::sql::{bind, bind_named};
 use super::statement::Statement;
+use super::value::{field, is_shown};
 
 /// Pause between two cancels of the same statement.
 const CANCEL_AGAIN: Duration = Duration::from_millis(75);
@@ -206,6 +202,14 @@ async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<Result
     let bind = if statement.request.sqls.is_some() { bind_named } else { bind };
     let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
     let prepared = client.prepare(&bound.sql).await.map_err(|e| end(&e))?;
+    if let Some(column) = prepared.columns().iter().find(|column| !is_shown(column.type_())) {
+        return Err(End::Failed(format!(
+            "ERROR: column {:?} has the type {}, which is not one of Redshift's and which the local Data API cannot show; \
+             cast it to VARCHAR",
+            column.name(),
+            column.type_()
+        )));
+    }
     let values: Vec<_> = bound.values.into_iter().map(Text).collect();
     let stream = client.query_raw(&prepared, values).await.map_err(|e| end(&e))?;
     let mut stream = std::pin::pin!(stream);
@@ -216,9 +220,7 @@ async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<Result
         for (n, column) in row.columns().iter().enumerate() {
             let raw: Raw<'_> = row.try_get(n).map_err(|e| end(&e))?;
             size += raw.0.map_or(0, |bytes| i64::try_from(bytes.len()).unwrap_or(0));
-            record.push(field(column.type_(), raw.0).map_err(|e| {
-                End::Failed(format!("ERROR: column {:?}: {e}; the local Data API cannot show it", column.name()))
-            })?);
+            record.push(field(column.type_(), raw.0));
         }
         records.push(record);
     }
@@ -308,95 +310,5 @@ impl<'a> FromSql<'a> for Raw<'a> {
 
     fn accepts(_: &Type) -> bool {
         true
-    }
-}
-
-/// A value as the Data API shows it: whole numbers as long, DECIMAL, date and time as strings.
-fn field(of: &Type, raw: Option<&[u8]>) -> Result<Value, AnyError> {
-    const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
-    const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
-    const STAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    let Some(raw) = raw else { return Ok(json!({"isNull": true})) };
-    let text = |text: String| json!({"stringValue": text});
-    Ok(match *of {
-        Type::BOOL => json!({"booleanValue": bool::from_sql(of, raw)?}),
-        Type::INT2 => json!({"longValue": i16::from_sql(of, raw)?}),
-        Type::INT4 => json!({"longValue": i32::from_sql(of, raw)?}),
-        Type::INT8 => json!({"longValue": i64::from_sql(of, raw)?}),
-        Type::OID => json!({"longValue": u32::from_sql(of, raw)?}),
-        Type::FLOAT4 => json!({"doubleValue": f32::from_sql(of, raw)?}),
-        Type::FLOAT8 => json!({"doubleValue": f64::from_sql(of, raw)?}),
-        Type::NUMERIC => text(decimal(raw).ok_or("a DECIMAL that is not a number")?),
-        Type::DATE => text(Date::from_sql(of, raw)?.format(DAY)?),
-        Type::TIME => {
-            let time = Time::from_sql(of, raw)?;
-            text(time.format(CLOCK)? + &fraction(time))
-        }
-        Type::TIMESTAMP => {
-            let time = PrimitiveDateTime::from_sql(of, raw)?;
-            text(time.format(STAMP)? + &fraction(time.time()))
-        }
-        Type::TIMESTAMPTZ => {
-            let time = OffsetDateTime::from_sql(of, raw)?;
-            text(time.format(STAMP)? + &fraction(time.time()) + "+00")
-        }
-        Type::BYTEA => json!({"blobValue": STANDARD.encode(raw)}),
-        Type::VOID => text(String::new()),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::CHAR | Type::JSON => {
-            text(std::str::from_utf8(raw)?.to_owned())
-        }
-        _ => return Err(format!("type {of} is not one of Redshift's; cast it to VARCHAR").into()),
-    })
-}
-
-fn fraction(time: Time) -> String {
-    match time.microsecond() {
-        0 => String::new(),
-        micros => format!(".{micros:06}").trim_end_matches('0').to_owned(),
-    }
-}
-
-/// PostgreSQL's binary DECIMAL: digits to the base of 10,000. [PostgreSQL source, numeric_send]
-fn decimal(raw: &[u8]) -> Option<String> {
-    const NEGATIVE: i16 = 0x4000;
-    let mut words = raw.chunks_exact(2).map(|w| i16::from_be_bytes([w[0], w[1]]));
-    let (count, weight, sign, scale) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if sign != 0 && sign != NEGATIVE {
-        return None;
-    }
-    let digits: Vec<_> = words.take(usize::try_from(count).ok()?).collect();
-    let group = |place: i16| usize::try_from(weight - place).ok().and_then(|n| digits.get(n)).copied().unwrap_or(0);
-    let mut whole: String = (0..=weight.max(0)).rev().map(|place| format!("{:04}", group(place))).collect();
-    whole = whole.trim_start_matches('0').to_owned();
-    if whole.is_empty() {
-        whole.push('0');
-    }
-    let scale = usize::try_from(scale).ok()?;
-    let groups = i16::try_from(scale.div_ceil(4)).ok()?;
-    let mut part: String = (1..=groups).map(|place| format!("{:04}", group(-place))).collect();
-    part.truncate(scale);
-    let sign = if sign == NEGATIVE { "-" } else { "" };
-    Some(if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_read_digit_by_digit() {
-        let raw = |words: &[i16]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<_>>();
-        for (words, text) in [
-            (&[0, 0, 0, 0][..], "0"),
-            (&[0, 0, 0, 2], "0.00"),
-            (&[2, 1, 0, 0, 1, 2345], "12345"),
-            (&[2, 0, 0x4000, 2, 12, 3400], "-12.34"),
-            (&[1, -1, 0, 2, 500], "0.05"),
-            (&[1, -2, 0, 6, 1200], "0.000012"),
-            (&[1, 2, 0, 1, 1], "100000000.0"),
-        ] {
-            assert_eq!(decimal(&raw(words)).as_deref(), Some(text));
-        }
-        assert_eq!(decimal(&raw(&[0, 0, i16::MIN + 0x4000, 0])), None, "NaN");
     }
 }
