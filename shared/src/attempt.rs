@@ -47,10 +47,19 @@ pub fn check_execution_id(text: &str) -> Result<&str> {
     let why = match text {
         "" => "is empty; pass $$.Execution.Id, or leave it out",
         _ if text.len() > MAX_EXECUTION_ID_BYTES => "is too long; it has to have at most 500 bytes",
-        _ if shown::id(text).is_none() => "is no id; pass $$.Execution.Id, or letters, digits and -_.:/+=@!%",
+        _ if shown::id(text).is_none() && !is_execution(text) => {
+            "is no id; pass $$.Execution.Id, or letters, digits and -_.:/+=@!%"
+        }
         _ => return Ok(text),
     };
     Err(Error::InvalidInput(format!("ExecutionId {why}")))
+}
+
+/// Whether a text is the ARN of an execution whose name Step Functions takes. [Step Functions API reference,
+/// `StartExecution`]
+fn is_execution(text: &str) -> bool {
+    let refused = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
+    ExecutionArn::parse(text).is_some_and(|arn| !arn.name.contains(refused) && shown::id(arn.machine).is_some())
 }
 
 impl LogicalAttempt {

@@ -12,6 +12,8 @@
 //! | 6 or more | everywhere |
 //! | 12 or more | also where it is cut after 8 characters or more |
 //!
+//! What the engine quotes of the data goes as well ([`without_data`]): rows, keys, and SQL of a procedure.
+//!
 //! Case does not count. What a procedure makes of an argument (a part of it, a sum) cannot be found.
 
 use aws_sdk_redshiftdata::types::SqlParameter;
@@ -26,6 +28,8 @@ const DISTINCT: usize = 6;
 const LONG: usize = 12;
 /// The least of a cut value that is replaced.
 const CUT: usize = 8;
+/// Zeros behind a fraction that are looked for.
+const MAX_PADDING: usize = 10;
 /// Words that every text may hold.
 const COMMON: &[&str] = &["true", "false", "null", "yes"];
 /// Characters of an engine's text that are looked at, far above what is shown of one.
@@ -88,6 +92,52 @@ pub(crate) fn redact(text: &str, arguments: &[Argument]) -> String {
     shown
 }
 
+/// The engine's text without what it quotes of the data: the row of a broken constraint, the values of a key, a value
+/// that is no number or date, and the SQL in which a procedure was. [PostgreSQL source, `ExecBuildSlotValueDescription`,
+/// `BuildIndexValueDescription`, `error_context`]
+pub(crate) fn without_data(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((at, quote)) =
+        QUOTES.iter().filter_map(|quote| Some((rest.find(quote.begins)?, quote))).min_by_key(|found| found.0)
+    {
+        let begin = at + quote.begins.len();
+        let body = &rest[begin..];
+        // A row may hold anything, its own end included: the last end on the line counts; SQL ends where a line does.
+        let line = if quote.ends_line {
+            body.find("\"\n").map_or(body.len(), |end| end + 1)
+        } else {
+            body.find('\n').unwrap_or(body.len())
+        };
+        let end = body[..line].rfind(quote.ends).unwrap_or(line);
+        shown.push_str(&rest[..begin]);
+        shown.push_str("...");
+        rest = &body[end..];
+    }
+    shown + rest
+}
+
+/// Where the engine quotes.
+struct Quote {
+    begins: &'static str,
+    ends: &'static str,
+    /// Whether it may go over several lines.
+    ends_line: bool,
+}
+
+const QUOTES: &[Quote] = &[
+    Quote { begins: "Failing row contains (", ends: ")", ends_line: false },
+    Quote { begins: ")=(", ends: ") ", ends_line: false },
+    Quote { begins: "SQL statement \"", ends: "\"", ends_line: true },
+    Quote { begins: "invalid input syntax for type integer: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for type bigint: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for type numeric: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for integer: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for type date: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for type timestamp: \"", ends: "\"", ends_line: false },
+    Quote { begins: "invalid input syntax for type boolean: \"", ends: "\"", ends_line: false },
+];
+
 /// How a value may stand in a text: as it is, without blanks around it, with quotes or backslashes doubled or
 /// escaped, a number without needless zeros or exponent, a time with a blank in place of the T.
 fn forms(value: &str) -> Vec<String> {
@@ -101,7 +151,14 @@ fn forms(value: &str) -> Vec<String> {
         escaped[1..escaped.len() - 1].to_owned(),
     ];
     if let Some(number) = Decimal::parse(value).filter(|n| n.places().0 <= 40 && n.places().1 <= 40) {
-        forms.push(number.plain());
+        // A CAST pads a fraction with zeros.
+        let plain = number.plain();
+        let padded = if plain.contains('.') { plain.clone() } else { format!("{plain}.") };
+        forms.extend((1..=MAX_PADDING).map(|zeros| format!("{padded}{}", "0".repeat(zeros))));
+        forms.push(plain);
+    }
+    if value.len() == 8 && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        forms.push(format!("{}-{}-{}", &value[..4], &value[4..6], &value[6..]));
     }
     if value.len() >= DISTINCT && value.starts_with(|c: char| c.is_ascii_digit()) {
         forms.push(value.replacen('T', " ", 1));
@@ -193,12 +250,41 @@ mod tests {
             // Numbers and times as the engine writes them.
             (&["0012.500"], "value 12.5 is", "value <argument 1> is"),
             (&["1.5e3"], "value 1500 is", "value <argument 1> is"),
+            (&["1.5"], "value 1.5000 is", "value <argument 1> is"),
+            (&["150"], "value 150.00 is", "value <argument 1> is"),
+            (&["20260131"], "at 2026-01-31", "at <argument 1>"),
             (&["2026-01-31T10:00:00"], "at 2026-01-31 10:00:00", "at <argument 1>"),
             // Nothing to find.
             (&[], "ERROR: division by zero", "ERROR: division by zero"),
             (&["  "], "ERROR: division by zero", "ERROR: division by zero"),
         ] {
             assert_eq!(redact(text, &bound(values)), shown, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn an_engines_text_shows_no_row() {
+        for (text, shown) in [
+            (
+                "ERROR: null value in column \"a\" violates not-null constraint\n  Detail: Failing row contains (null, Jane (Doe), 1).",
+                "ERROR: null value in column \"a\" violates not-null constraint\n  Detail: Failing row contains (...).",
+            ),
+            (
+                "ERROR: duplicate key value violates unique constraint \"t\"\n  Detail: Key (email, b)=(jane@x, 1) already exists.",
+                "ERROR: duplicate key value violates unique constraint \"t\"\n  Detail: Key (email, b)=(...) already exists.",
+            ),
+            (
+                "ERROR: x\n  Where: SQL statement \"UPDATE t SET a = 'x'\nWHERE b = \"c\"\"\nPL/pgSQL function dev.p() line 3 at SQL statement",
+                "ERROR: x\n  Where: SQL statement \"...\"\nPL/pgSQL function dev.p() line 3 at SQL statement",
+            ),
+            (
+                "ERROR: invalid input syntax for type integer: \"Jane\"\n  Where: PL/pgSQL function dev.p() line 3 at assignment",
+                "ERROR: invalid input syntax for type integer: \"...\"\n  Where: PL/pgSQL function dev.p() line 3 at assignment",
+            ),
+            ("ERROR: relation \"dev.t\" does not exist", "ERROR: relation \"dev.t\" does not exist"),
+            ("", ""),
+        ] {
+            assert_eq!(without_data(text), shown);
         }
     }
 

@@ -374,7 +374,7 @@ impl TryFrom<DescribeStatementOutput> for Description {
             status,
             created_at: answer.created_at().and_then(|at| SystemTime::try_from(*at).ok()),
             duration: Duration::from_nanos(answer.duration().try_into().unwrap_or(0)),
-            error: text.map(|text| redact::redact(text, &arguments)),
+            error: text.map(|text| redact::without_data(&redact::redact(text, &arguments))),
             // Before an argument is taken out: it may be a word of the phrase that the class is known by.
             failure: failed.then(|| FailureKind::classify(status, text.unwrap_or_default())),
             result_rows: Some(answer.result_rows()).filter(|rows| *rows >= 0),

@@ -266,14 +266,149 @@ fn the_default_bounds_fit_into_a_history() {
     assert!(proc_runner::MOST_EVENTS + rest + 500 < 25_000, "{rest} events besides the procedures, and repetitions");
 }
 
+/// AWS takes a backslash in an intrinsic function only before what it escapes. The local engines take any.
+/// [aws-cdk#27304; Amazon States Language, "Intrinsic functions"]
 #[test]
-fn the_readme_documents_every_name() {
-    let readme = std::fs::read_to_string(project("README.md")).expect("a README");
+fn intrinsic_functions_escape_only_what_has_to_be() {
+    fn walk(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) if text.starts_with("States.") => found.push(text.clone()),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| walk(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(&machine(), &mut found);
+    assert!(found.len() >= 2);
+    for function in found {
+        let escaped = function.split('\\').skip(1).map(|rest| rest.chars().next());
+        for character in escaped {
+            assert!(matches!(character, Some('\'' | '{' | '}' | '\\')), "\\{character:?} in {function}");
+        }
+    }
+}
+
+/// What the template and the reference say of the bounds is so.
+#[test]
+fn the_documented_bounds_are_planned() {
+    let fits = |hours: u64, attempts: u64| {
+        let attempt = polling::events(Duration::from_secs(hours * 3600)) + 4;
+        2 * attempts * attempt <= proc_runner::MOST_EVENTS
+    };
+    assert!(fits(8, 3) && fits(24, 1) && !fits(24, 2) && !fits(12, 3));
+}
+
+#[test]
+fn the_reference_documents_every_name() {
+    let reference = std::fs::read_to_string(project("docs/REFERENCE.md")).expect("a reference");
     let failures = shared::FailureKind::ALL.iter().map(|k| k.name());
     let refusals = status_checker::Refusal::ALL.iter().map(|r| r.name());
     for name in Error::NAMES.iter().copied().chain(refusals).chain(failures) {
-        assert!(readme.contains(&format!("`{name}`")), "README.md does not know {name}");
+        assert!(reference.contains(&format!("`{name}`")), "docs/REFERENCE.md does not know {name}");
     }
+}
+
+/// Where a state may go to, and where it goes if it fails.
+fn edges(state: &Value) -> (Vec<String>, Vec<String>) {
+    let next = |of: &Value| of["Next"].as_str().map(str::to_owned);
+    let all = |list: &Value| list.as_array().into_iter().flatten().filter_map(next).collect::<Vec<_>>();
+    let mut to = all(&state["Choices"]);
+    to.extend(state["Default"].as_str().map(str::to_owned));
+    to.extend(next(state));
+    to.extend((state["End"] == true).then(|| "Succeeded".to_owned()));
+    (to, all(&state["Catch"]))
+}
+
+/// The states that do something, reached from `from` through those that only choose, wait or write.
+fn reached(machine: &Value, from: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for name in from {
+        let kind = machine["States"][name]["Type"].as_str().unwrap_or("End");
+        let targets = match kind {
+            "Choice" | "Wait" | "Pass" => reached(machine, &edges(&machine["States"][name]).0),
+            _ => vec![name.clone()],
+        };
+        found.extend(targets.into_iter().filter(|target| !found.contains(target)).collect::<Vec<_>>());
+    }
+    found
+}
+
+/// The state machine as a Mermaid flowchart: what a task leads to, dotted where that handles a failure.
+fn flowchart(machine: &Value) -> String {
+    const OF_FAILURES: [&str; 4] = ["CancelWhatRuns", "NotifyFailure", "Failed", "FindStep"];
+    let mut text = "flowchart TD\n".to_owned();
+    let mut order = vec![machine["StartAt"].as_str().expect("a first state").to_owned()];
+    let mut at = 0;
+    while let Some(name) = order.get(at).cloned() {
+        at += 1;
+        let (next, caught) = edges(&machine["States"][&name]);
+        let mut targets = reached(machine, &next);
+        targets.extend(reached(machine, &caught));
+        targets.retain(|target| *target != name);
+        let (dotted, solid): (Vec<_>, Vec<_>) = targets.into_iter().partition(|t| OF_FAILURES.contains(&t.as_str()));
+        for (arrow, mut targets) in [("-->", solid), ("-.->", dotted)] {
+            let mut seen = std::collections::HashSet::new();
+            targets.retain(|target| seen.insert(target.clone()));
+            if !targets.is_empty() {
+                text.push_str(&format!("    {name} {arrow} {}\n", targets.join(" & ")));
+            }
+            order.extend(targets.into_iter().filter(|target| !order.contains(target)).collect::<Vec<_>>());
+        }
+    }
+    text
+}
+
+#[test]
+fn the_readme_shows_the_state_machine() {
+    let readme = std::fs::read_to_string(project("README.md")).expect("a README");
+    let chart = format!("```mermaid\n{}```\n", flowchart(&machine()));
+    assert!(readme.contains(&chart), "README.md has to show this:\n{chart}");
+    assert!(readme.lines().count() <= 130, "what is more belongs into docs/");
+}
+
+/// Links between our documents lead to files, and to headings that are there.
+#[test]
+fn the_documents_links_lead_somewhere() {
+    let heading = |line: &str| {
+        let text = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let mut seen = 0;
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/ARCHITECTURE.md",
+        "docs/BENCHMARKS.md",
+        "docs/LOCAL.md",
+        "docs/OPERATING.md",
+        "docs/REFERENCE.md",
+        "infra/sql/README.md",
+        "functions/proc-runner/README.md",
+        "functions/status-checker/README.md",
+        "functions/orders-audit-fn/README.md",
+    ] {
+        let path = project(document);
+        let text = std::fs::read_to_string(&path).expect(document);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.starts_with("http") || link.contains(char::is_whitespace) {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().expect("a folder").join(file) };
+            assert!(target.exists(), "{document}: {link}");
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(&target).expect("a document");
+                let found = text.lines().any(|line| line.starts_with('#') && heading(line) == anchor);
+                assert!(found, "{document}: {link}: there is no such heading");
+            }
+        }
+    }
+    assert!(seen > 30, "{seen}");
 }
 
 #[test]

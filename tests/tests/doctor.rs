@@ -164,10 +164,10 @@ async fn an_audit_table_that_is_older_than_the_procedures(p: &Patient) -> Outcom
     p.is_well().await
 }
 
-/// What the README grants is all that the statements need.
-async fn the_grants_of_the_readme_suffice(p: &Patient) -> Outcome {
-    let readme = std::fs::read_to_string(project("README.md"))?;
-    let grants = readme.lines().map(str::trim).filter(|line| line.starts_with("GRANT "));
+/// What the documentation grants is all that the statements need.
+async fn the_documented_grants_suffice(p: &Patient) -> Outcome {
+    let page = std::fs::read_to_string(project("docs/OPERATING.md"))?;
+    let grants = page.lines().map(str::trim).filter(|line| line.starts_with("GRANT "));
     let (caller, auditor): (Vec<_>, Vec<_>) = grants.partition(|grant| grant.contains("\"caller\""));
     assert_eq!((caller.len(), auditor.len()), (7, 2));
     // Here the staging area is no external table.
@@ -279,7 +279,7 @@ fn main() -> ExitCode {
         a_procedure_that_is_missing_or_must_not_be_called,
         an_audit_table_that_is_missing_or_must_not_be_marked,
         an_audit_table_that_is_older_than_the_procedures,
-        the_grants_of_the_readme_suffice,
+        the_documented_grants_suffice,
         a_database_user_that_does_not_exist,
         a_rule_that_is_disabled_or_has_no_target,
         a_workflow_that_does_not_exist_or_has_another_job,

@@ -216,6 +216,7 @@ fn statuses() -> Vec<Path> {
             "UnknownStatus",
             &["UnknownAnswer"],
         ),
+        fails("an-empty-answer", vec![Give(json!({}))], vec![], "UnknownStatus", &["UnknownAnswer", OUT[0], OUT[2]]),
         fails(
             "past-its-time",
             vec![give("STARTED")],
@@ -433,6 +434,7 @@ fn turns() -> Vec<Path> {
         refused("turn-never-comes", plan(), vec![refuses("QueueTimedOut")], "QueueTimedOut", &["HasTurn", "Refused"]),
         unknown("turn-unknown", says("HIBERNATING")),
         unknown("turn-no-status", Give(json!({"Context": {}}))),
+        unknown("turn-nothing", Give(json!({}))),
         unknown("turn-no-seconds", Give(json!({"Status": "WAITING", "Context": {}}))),
     ]
 }

@@ -207,6 +207,7 @@ impl Job<'_> {
             Mark::Notified => self.report.notified += outcome.sent.len(),
             Mark::Closed => self.report.resolved += outcome.sent.len(),
         }
+        self.report.stopped = outcome.stopped;
         outcome.sent
     }
 }

@@ -1,5 +1,6 @@
 //! Sends notifications in batches, several at once, goes on after a failure, and counts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sns::Client;
@@ -44,6 +45,8 @@ pub struct Sent {
     pub sent: Vec<usize>,
     /// The places of those that it did not take, and why.
     pub failed: Vec<(usize, String)>,
+    /// What every other notification would meet too: after it no call was begun.
+    pub stopped: Option<Error>,
 }
 
 /// A notification on its way.
@@ -55,11 +58,11 @@ struct Entry {
 }
 
 impl Publisher<'_> {
-    /// Sends all, in batches of ten and several batches at once.
+    /// Sends all, in batches of ten and several batches at once, until one meets what every other would meet too
+    /// ([`Sent::stopped`]): `TopicNotFound`, `AccessDenied`, or `RequestRefused` for a key that the topic cannot use.
     ///
     /// # Errors
-    /// Only those that would meet every other notification too: `TopicNotFound`, `AccessDenied`, and `RequestRefused`
-    /// for a key that the topic cannot use.
+    /// `InvalidInput` for a notification that is no request.
     pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         for (place, notification) in notifications.iter().enumerate() {
@@ -74,24 +77,33 @@ impl Publisher<'_> {
                 _ => batches.push(vec![entry]),
             }
         }
-        let mut outcomes = stream::iter(batches.into_iter().map(|batch| self.batch(batch))).buffer_unordered(AT_ONCE);
+        let stopped = AtomicBool::new(false);
+        let send = |batch| async {
+            let outcome = if stopped.load(Ordering::Relaxed) { Sent::default() } else { self.batch(batch).await };
+            stopped.fetch_or(outcome.stopped.is_some(), Ordering::Relaxed);
+            outcome
+        };
+        let mut outcomes = stream::iter(batches.into_iter().map(send)).buffer_unordered(AT_ONCE);
         let mut all = Sent::default();
         while let Some(outcome) = outcomes.next().await {
-            let outcome = outcome?;
             all.sent.extend(outcome.sent);
             all.failed.extend(outcome.failed);
+            all.stopped = all.stopped.or(outcome.stopped);
         }
         Ok(all)
     }
 
     /// Sends a batch; one that is refused whole, entry by entry, so that none keeps the others back.
-    async fn batch(&self, batch: Vec<Entry>) -> Result<Sent> {
+    async fn batch(&self, batch: Vec<Entry>) -> Sent {
         let mut outcome = Sent::default();
-        let refused = self.together(batch, &mut outcome).await?;
-        for entry in refused {
-            self.together(vec![entry], &mut outcome).await?;
-        }
-        Ok(outcome)
+        let all = async {
+            for entry in self.together(batch, &mut outcome).await? {
+                self.together(vec![entry], &mut outcome).await?;
+            }
+            Ok(())
+        };
+        outcome.stopped = all.await.err();
+        outcome
     }
 
     /// Sends entries in one call, again where the service was at fault. Those of a batch of several that was refused
@@ -188,10 +200,6 @@ fn is_about_the_key(code: &str) -> bool {
 
 /// Sorts a batch by the service's answer; what failed by its own fault is left for the next try.
 fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sent) -> Result<Vec<Entry>> {
-    if let Some(code) = failed.iter().map(BatchResultErrorEntry::code).find(|code| is_about_the_key(code)) {
-        let code = shown::error_code(code).unwrap_or("KMS");
-        return Err(Error::RequestRefused(format!("failed to publish to the topic under its key: {code}")));
-    }
     let mut left = Vec::new();
     for entry in batch {
         match failed.iter().find(|f| f.id() == entry.request.id()) {
@@ -204,7 +212,13 @@ fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sen
             Some(_) => left.push(entry),
         }
     }
-    Ok(left)
+    match failed.iter().map(BatchResultErrorEntry::code).find(|code| is_about_the_key(code)) {
+        None => Ok(left),
+        Some(code) => {
+            let code = shown::error_code(code).unwrap_or("KMS");
+            Err(Error::RequestRefused(format!("failed to publish to the topic under its key: {code}")))
+        }
+    }
 }
 
 fn attribute(data_type: &str, value: &str) -> Result<MessageAttributeValue> {

@@ -1,12 +1,11 @@
 //! The id of a run: as people read it, as machines read it, and as SQL finds it.
+//!
+//! The warehouse cuts a long id in the result, so that no row of it, no message and no SQL exceeds the services' limits.
 
-use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 /// Ids up to this length are shown and sent whole. Redshift's longest VARCHAR has 65,535 bytes, and SNS takes 256 KB.
-const MAX_SHOWN_CHARS: usize = 256;
-/// A literal up to this length is written out in SQL; the Data API takes 100 KB of it. [API model]
-const MAX_LITERAL_BYTES: usize = 1_000;
+pub(crate) const MAX_SHOWN_CHARS: usize = 256;
 /// What stands for the rows without an id.
 const NONE: &str = "NULL";
 /// What stands for the empty id, which SNS refuses as an attribute.
@@ -14,27 +13,49 @@ const EMPTY: &str = "(empty)";
 
 /// A run of the upstream workflow. An audit row may have none, where the staged row had none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunId(Option<String>);
+pub struct RunId(Option<Id>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Id {
+    Whole(String),
+    /// Of an id that is longer than is shown.
+    Cut {
+        head: String,
+        characters: i64,
+        md5: String,
+    },
+}
 
 impl RunId {
+    /// The id in a result of the audit's queries: the whole of it, or its first characters with length and MD5.
+    pub(crate) fn of_result(head: Option<String>, characters: Option<i64>, md5: Option<String>) -> Self {
+        let Some(head) = head else { return Self(None) };
+        match (head.char_indices().nth(MAX_SHOWN_CHARS), md5) {
+            (Some((end, _)), Some(md5)) => {
+                Self(Some(Id::Cut { head: head[..end].to_owned(), characters: characters.unwrap_or(0), md5 }))
+            }
+            _ => Self(Some(Id::Whole(head))),
+        }
+    }
+
     /// The id for people and for SNS's attributes: never empty, and a text of its own for each id. A long one is cut,
     /// and its MD5 tells it from others.
     pub fn shown(&self) -> String {
-        let Some(id) = self.0.as_deref() else { return NONE.to_owned() };
-        match id.char_indices().nth(MAX_SHOWN_CHARS) {
-            Some((end, _)) => format!("{}... [{} characters, MD5 {}]", &id[..end], id.chars().count(), md5(id)),
-            None if id.is_empty() => EMPTY.to_owned(),
-            None if [NONE, EMPTY].contains(&id) => format!("'{id}'"),
-            None => id.to_owned(),
+        match &self.0 {
+            None => NONE.to_owned(),
+            Some(Id::Whole(id)) if id.is_empty() => EMPTY.to_owned(),
+            Some(Id::Whole(id)) if [NONE, EMPTY].contains(&id.as_str()) => format!("'{id}'"),
+            Some(Id::Whole(id)) => id.clone(),
+            Some(Id::Cut { head, characters, md5 }) => format!("{head}... [{characters} characters, MD5 {md5}]"),
         }
     }
 
     /// The id for machines: `null` for none, else the text as it is; a long one as it is shown.
     pub fn value(&self) -> Value {
-        match self.0.as_deref() {
+        match &self.0 {
             None => Value::Null,
-            Some(id) if id.chars().count() <= MAX_SHOWN_CHARS => json!(id),
-            Some(_) => json!(self.shown()),
+            Some(Id::Whole(id)) => json!(id),
+            Some(Id::Cut { .. }) => json!(self.shown()),
         }
     }
 
@@ -53,15 +74,15 @@ impl RunId {
     }
 
     pub(crate) fn sought(&self) -> Sought {
-        let Some(id) = self.0.as_deref() else { return Sought::Null };
-        if id.len() > MAX_LITERAL_BYTES {
-            return Sought::Md5(format!("'{}'", md5(id)));
-        }
+        let id = match &self.0 {
+            None => return Sought::Null,
+            Some(Id::Cut { md5, .. }) => return Sought::Md5(format!("'{}'", md5.replace('\'', "''"))),
+            Some(Id::Whole(id)) => id,
+        };
         // Means the same on Redshift, where a backslash escapes, and on PostgreSQL, where it does not. Quoted also
         // where it is a number: a column of numbers reads it, one of text needs it.
         let quoted = id.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
-        let literal = quoted.collect::<Vec<_>>().join(" || CHR(92) || ");
-        if literal.len() > MAX_LITERAL_BYTES { Sought::Md5(format!("'{}'", md5(id))) } else { Sought::Literal(literal) }
+        Sought::Literal(quoted.collect::<Vec<_>>().join(" || CHR(92) || "))
     }
 }
 
@@ -77,24 +98,21 @@ pub(crate) enum Sought {
 
 impl From<Option<&str>> for RunId {
     fn from(id: Option<&str>) -> Self {
-        Self(id.map(str::to_owned))
+        Self::of_result(id.map(str::to_owned), None, None)
     }
-}
-
-impl From<Option<String>> for RunId {
-    fn from(id: Option<String>) -> Self {
-        Self(id)
-    }
-}
-
-/// As MD5() has it on both engines: of the UTF-8 bytes, in lower case.
-fn md5(text: &str) -> String {
-    Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn long(text: &str) -> RunId {
+        RunId::of_result(
+            Some(text.chars().take(257).collect()),
+            Some(65_535),
+            Some("900150983cd24fb0d6963f7d28e17f72".into()),
+        )
+    }
 
     #[test]
     fn no_two_ids_are_shown_alike() {
@@ -104,11 +122,9 @@ mod tests {
         assert_eq!(of(Some("NULL")), ("'NULL'".into(), json!("NULL")));
         assert_eq!(of(Some("")), ("(empty)".into(), json!("")));
         assert_eq!(of(Some("(empty)")), ("'(empty)'".into(), json!("(empty)")));
-        let (shown, value) = of(Some(&"ü".repeat(32_767)));
-        assert!(shown.contains("ü... [32767 characters, MD5 ") && shown.chars().count() < MAX_SHOWN_CHARS + 80);
-        assert_eq!(value, json!(shown));
-        let long = |last: &str| of(Some(&format!("{}{last}", "y".repeat(300))));
-        assert_ne!(long("a"), long("b"));
+        let id = long(&"ü".repeat(300));
+        let shown = format!("{}... [65535 characters, MD5 900150983cd24fb0d6963f7d28e17f72]", "ü".repeat(256));
+        assert_eq!((id.shown(), id.value()), (shown.clone(), json!(shown)));
     }
 
     #[test]
@@ -118,9 +134,6 @@ mod tests {
         assert_eq!(condition(Some("007")), "run_id = '007'");
         assert_eq!(condition(Some("it's")), "run_id = 'it''s'");
         assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
-        // Seventeen bytes each.
-        let backslashes = "\\".repeat(60);
-        assert_eq!(condition(Some(&backslashes)), format!("MD5(run_id) = '{}'", md5(&backslashes)));
-        assert_eq!(md5("abc"), "900150983cd24fb0d6963f7d28e17f72", "RFC 1321");
+        assert_eq!(long(&"x".repeat(300)).condition("run_id"), "MD5(run_id) = '900150983cd24fb0d6963f7d28e17f72'");
     }
 }

@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::config::{Audit, Config};
 use crate::message::Digest;
-use crate::run_id::{RunId, Sought};
+use crate::run_id::{MAX_SHOWN_CHARS, RunId, Sought};
 
 /// What the ids in one UPDATE may take, as they are written, before another one is begun: well below the 100 KB of SQL
 /// that the Data API takes.
@@ -96,17 +96,30 @@ impl When {
 pub fn unresolved_sql(audit: &Audit, when: When) -> String {
     let Audit { table, key, time } = audit;
     format!(
-        "SELECT run_key, kind, COUNT(*) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
+        "SELECT {}, kind, COUNT(*) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
          SUM(due) AS due, MAX(changed_in) AS changed_in, \
          CAST(EXTRACT(EPOCH FROM GETDATE()) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), GETDATE())) AS BIGINT) AS waiting, \
-         MAX(silenced) AS silenced FROM (\
+         MAX(silenced) AS silenced, 0 AS resolved_at, {} FROM (\
          SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
          COALESCE(changed_in, 0) AS changed_in, {} AS due, {} AS silenced \
          FROM {table} WHERE {UNRESOLVED}) unresolved \
          GROUP BY run_key, kind ORDER BY run_key, kind",
+        head_of("run_key"),
+        rest_of("run_key"),
         when.due(),
         when.silenced()
     )
+}
+
+/// A run's id in a result: the Data API has at most 64 KB in a row, and an id may be as long. A long one is cut, and
+/// [`rest_of`] has its length and hash. The first column of a result.
+fn head_of(key: &str) -> String {
+    format!("LEFT(CAST({key} AS VARCHAR(65535)), {}) AS run_head", MAX_SHOWN_CHARS + 1)
+}
+
+/// What stands for the rest of an id that is cut. The last columns of a result.
+fn rest_of(key: &str) -> String {
+    format!("LENGTH(CAST({key} AS VARCHAR(65535))) AS run_length, MD5(CAST({key} AS VARCHAR(65535))) AS run_md5")
 }
 
 /// One row for each run that was notified, has become clean in the last 7 days, and was not said to be. What
@@ -114,9 +127,11 @@ pub fn unresolved_sql(audit: &Audit, when: When) -> String {
 pub fn resolved_sql(audit: &Audit) -> String {
     let Audit { table, key, .. } = audit;
     format!(
-        "SELECT {key} AS run_key, 'RESOLVED' AS kind, COUNT(*) AS mismatches, NULL AS first_at, NULL AS last_at, \
-         1 AS due, MAX(COALESCE(changed_in, 0)) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at \
+        "SELECT {}, 'RESOLVED' AS kind, COUNT(*) AS mismatches, NULL AS first_at, NULL AS last_at, \
+         1 AS due, MAX(COALESCE(changed_in, 0)) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {} \
          FROM {table} GROUP BY {key} HAVING {} ORDER BY {key}",
+        head_of(key),
+        rest_of(key),
         is_clean()
     )
 }
@@ -341,7 +356,7 @@ fn read(row: &Row) -> Result<Run> {
     let mismatches = Mismatches { kind, rows, first: row.text(3), last: row.text(4) };
     let number = |column| row.integer(column).unwrap_or(0);
     Ok(Run {
-        id: row.text(0).into(),
+        id: RunId::of_result(row.text(0), row.integer(10), row.text(11)),
         mismatches: vec![mismatches],
         due: due > 0,
         silenced: number(8) > 0,
@@ -366,19 +381,18 @@ mod tests {
         assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);
         assert!(mark_sql(&audit, Mark::Closed, &[run(None, 0)])[0].ends_with("AND (k IS NULL)"));
         // By what an id becomes: a quote doubles, a backslash grows to seventeen bytes.
-        let sql_of = |id: &str, runs: usize| {
-            let runs: Vec<_> = (0..runs).map(|_| run(Some(id), 1)).collect();
+        let sql_of = |id: &RunId, runs: usize| {
+            let runs: Vec<_> = (0..runs).map(|_| Run { id: id.clone(), changed_in: 1, ..Run::default() }).collect();
             let sql = mark_sql(&audit, Mark::Notified, &runs);
-            assert!(sql.iter().all(|sql| sql.len() < 100_000), "{id}");
+            assert!(sql.iter().all(|sql| sql.len() < 100_000), "{id:?}");
             sql
         };
-        assert_eq!(sql_of(&"y".repeat(990), 200).len(), 4);
-        assert_eq!(sql_of(&"'".repeat(490), 200).len(), 4);
-        assert_eq!(sql_of(&"\\".repeat(50), 500).len(), 8);
-        for long in ["y", "'", "\\"] {
-            let sql = sql_of(&long.repeat(65_535), 20);
-            assert!(sql.len() == 1 && sql[0].contains("AND (MD5(k) IN ('"), "{}", sql[0]);
+        for (text, statements) in [("y", 3), ("'", 5), ("\\", 36)] {
+            assert_eq!(sql_of(&Some(text.repeat(256).as_str()).into(), 500).len(), statements, "{text}");
         }
+        let long = RunId::of_result(Some("\\".repeat(257)), Some(65_535), Some("0".repeat(32)));
+        let sql = sql_of(&long, 500);
+        assert!(sql.len() == 1 && sql[0].contains("AND (MD5(k) IN ('000"), "{}", sql[0]);
         assert!(mark_sql(&audit, Mark::Notified, &[]).is_empty());
     }
 

@@ -601,17 +601,18 @@ fn a_notification_says_what_a_person_needs() {
     assert_eq!((&payload["workflow"], &payload["workflow_run_id"]), (&json!("nightly"), &json!("wr_1")));
 }
 
-fn text_row(id: &str) -> Vec<Field> {
-    let mut row = row(None, "DIFFERENT", 1);
-    row[0] = Field::StringValue(id.to_owned());
-    row
-}
-
 /// An entry that SNS would refuse keeps no other back: by construction none is too large.
 #[tokio::test]
 async fn no_message_exceeds_256_kilobytes() {
-    for id in ["x".repeat(65_535), "\\".repeat(65_535), "\u{1}".repeat(65_535), "\u{10ffff}".repeat(16_383)] {
-        let many: Vec<_> = (0..12).map(|n| text_row(&format!("{n}{id}"))).collect();
+    for character in ["x", "\\", "\u{1}", "\u{10ffff}"] {
+        let row = |n: u8| {
+            let mut row = row(None, "DIFFERENT", 1);
+            row[0] = Field::StringValue(character.repeat(257));
+            row.extend([0, 0, 0].map(Field::LongValue));
+            row.extend([Field::LongValue(65_535), Field::StringValue(format!("{n:032}"))]);
+            row
+        };
+        let many: Vec<_> = (0..12).map(row).collect();
         for limit in ["0", "11"] {
             let (topic, seen) = entries();
             let (warehouse, submitted) = recording(vec![many.clone()]);
@@ -649,6 +650,29 @@ async fn a_batch_that_is_refused_whole_is_sent_one_by_one() {
     assert_eq!(error.name(), "NotificationsIncomplete");
     assert!(error.to_string().starts_with("sent 4 of 5 notifications; not sent for the run ids 3 ("), "{error}");
     assert_eq!((*sent.lock().expect("lock")).clone(), [1; 4]);
+}
+
+/// What SNS took before it stopped is marked.
+#[tokio::test]
+async fn what_went_out_before_the_end_is_marked() {
+    let calls = Arc::new(Mutex::new(0));
+    let first = {
+        let calls = calls.clone();
+        mock!(aws_sdk_sns::Client::publish_batch)
+            .match_requests(move |_| {
+                let mut calls = calls.lock().expect("lock");
+                *calls += 1;
+                *calls <= 3
+            })
+            .then_output(|| PublishBatchOutput::builder().build())
+    };
+    let rest = mock!(aws_sdk_sns::Client::publish_batch).then_http_response(|| refusal("KMSDisabled"));
+    let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&first, &rest]);
+    let (warehouse, submitted) = recording(vec![runs(1000..1500)]);
+    let error = run(&warehouse, &topic).await.expect_err("no key");
+    assert!(error.to_string().starts_with("sent 30 of 500 notifications; "), "{error}");
+    let submitted = submitted.lock().expect("lock").clone();
+    assert!(submitted.len() == 2 && submitted[1].matches("'10").count() == 30, "{submitted:?}");
 }
 
 /// The key is the topic's: no other message would fare better.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use shared::input::Trigger;
 use shared::progress::Cursor;
 use shared::{Error, ExecutionInput, LogicalAttempt, Result};
@@ -56,6 +57,8 @@ struct Turn {
     interchangeable: bool,
     /// Whether a gate judges the run that an event names.
     gated: bool,
+    /// A hash of what is to be done: two executions do the same only under the same configuration.
+    work: String,
 }
 
 /// The Glue workflow that has to have succeeded, and what the event says about its run.
@@ -103,7 +106,7 @@ pub(crate) struct Statement {
 pub(crate) fn plan(config: &Config, input: &Value, execution_id: &str) -> Result<Plan> {
     let input = ExecutionInput::read(input)?;
     let gated = config.workflow.is_some();
-    let turn = Turn { interchangeable: input.is_interchangeable(gated), gated };
+    let interchangeable = input.is_interchangeable(gated);
     // A list of one's own is for what is in staging already: neither gate nor EMR step.
     let (procedures, gate, step) = match input.procedures {
         Some(list) => (list, None, None),
@@ -118,6 +121,9 @@ pub(crate) fn plan(config: &Config, input: &Value, execution_id: &str) -> Result
         arguments: step.arguments.clone(),
         timeout_seconds: step.timeout.as_secs(),
     });
+    let work = json!([procedures, gate.as_ref().map(|gate| &gate.workflow_name), emr_step]).to_string();
+    let work = Sha256::digest(work).iter().map(|byte| format!("{byte:02x}")).collect();
+    let turn = Turn { interchangeable, gated, work };
     let jobs = check_all(config, &procedures, 0)?;
     if input.dry_run {
         let statements = statements(&jobs, execution_id, 0, 1)?;

@@ -204,7 +204,7 @@ async fn the_default_list_is_planned_with_its_gate_and_step() {
         json!({
             "Procedures": [{"Procedure": "a.load"}, {"Procedure": "a.audit"}, {"Procedure": "a.third"}],
             "Cursor": {"Step": 0, "Attempt": 1, "Count": 3},
-            "Turn": {"Interchangeable": false, "Gated": true},
+            "Turn": {"Interchangeable": false, "Gated": true, "Work": planned["Turn"]["Work"]},
             "Gate": {"WorkflowName": "orders \"nightly\"",
                      "Trigger": {"Time": "2026-01-01T00:00:10Z", "JobName": "j", "JobRunId": "jr_1"}},
             "EmrStep": {"ClusterId": "j-1", "Arguments": ["spark-submit", "s3://b/x.py"], "TimeoutSeconds": 60},
@@ -218,7 +218,11 @@ async fn the_default_list_is_planned_with_its_gate_and_step() {
         plain["Procedures"],
         json!([{"Procedure": "dev.enriched_orders_sp"}, {"Procedure": "dev.audit_orders_sp"}])
     );
-    assert_eq!(plain["Turn"], json!({"Interchangeable": true, "Gated": false}));
+    assert_eq!((&plain["Turn"]["Interchangeable"], &plain["Turn"]["Gated"]), (&json!(true), &json!(false)));
+    let work = |planned: &Value| planned["Turn"]["Work"].as_str().map(str::to_owned).expect("a hash");
+    assert_eq!(work(&plan(json!({}), &[]).await.expect("planned")), work(&plain));
+    assert_ne!(work(&plan(json!({}), &[("PROCEDURES", "a.load")]).await.expect("planned")), work(&plain));
+    assert_eq!(work(&plan(json!({}), GATED).await.expect("planned")), work(&planned), "whatever started it");
     assert!(plain.get("Gate").is_none() && plain.get("EmrStep").is_none(), "{plain}");
 }
 
@@ -227,7 +231,7 @@ async fn a_list_is_planned_without_gate_and_step() {
     let list = json!([{"Procedure": "dev.a"}, {"Sql": "CALL dev.b(1);", "Database": "x"}]);
     let planned = plan(json!({"Procedures": list}), GATED).await.expect("planned");
     assert_eq!((&planned["Procedures"], &planned["Cursor"]["Count"]), (&list, &json!(2)));
-    assert_eq!(planned["Turn"], json!({"Interchangeable": false, "Gated": true}));
+    assert_eq!((&planned["Turn"]["Interchangeable"], &planned["Turn"]["Gated"]), (&json!(false), &json!(true)));
     assert!(planned.get("Gate").is_none() && planned.get("EmrStep").is_none(), "{planned}");
 }
 

@@ -61,6 +61,8 @@ impl Default for Failure {
 #[serde(rename_all = "PascalCase", default)]
 struct Listing {
     steps: Option<Vec<Step>>,
+    /// There where the cluster has more active steps than one answer holds.
+    marker: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,17 +138,17 @@ fn decide(request: &Request) -> (Memory, Verdict) {
         error => format!("{}: {}", shown::id(error).unwrap_or("failed"), reason(&failure.cause)),
     };
     let cluster = &emr_step.cluster_id;
-    let Some(steps) = &emr.steps else {
+    let found = emr.steps.iter().flatten().find(|step| step.name == name && shown::id(&step.id).is_some());
+    if emr.steps.is_none() || (found.is_none() && emr.marker.is_some()) {
         let cause = format!(
-            "{why}. The steps of the cluster {cluster} could not be listed, so the step may still run: cancel it \
+            "{why}. The steps of the cluster {cluster} could not all be listed, so the step may still run: cancel it \
              there. Nothing was loaded."
         );
         return match memory.looks < LOOKS && memory.step_id.is_some() {
             true => (memory, Verdict::Wait(PAUSE)),
             false => (memory, refuse(&cause)),
         };
-    };
-    let found = steps.iter().find(|step| step.name == name && shown::id(&step.id).is_some());
+    }
     let Some(step) = found else {
         // A step that failed by itself is not active. Of one that timed out this was its end.
         let cause = match (&memory.step_id, memory.found.as_deref()) {

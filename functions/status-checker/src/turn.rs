@@ -8,8 +8,8 @@
 //! An execution that finds another one waiting which will do the same ends here: what was staged until now is loaded
 //! by the one that waits. So a schedule does not pile up behind a slow step.
 //!
-//! Before an execution goes on, what a dead one left running in the warehouse is cancelled: the event that an execution
-//! was stopped is best effort, and nobody may have seen it.
+//! Before an execution goes on, what a dead one left running in the stack's own warehouse is cancelled: the event that
+//! an execution was stopped is best effort, and nobody may have seen it.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,6 +48,8 @@ struct Turn {
     interchangeable: bool,
     /// Whether a gate judges the run that an event names.
     gated: bool,
+    /// A hash of what is to be done.
+    work: String,
 }
 
 /// An execution that runs.
@@ -85,7 +87,7 @@ async fn look(services: &Services, config: &Config, request: &Request, arn: Exec
         return Ok(wait_for(left.first().map(|left| format!("statement {} ({})", left.id, left.name)), queued));
     };
     if request.turn.interchangeable
-        && let Some(by) = covering(services, waiting, request.turn.gated).await?
+        && let Some(by) = covering(services, waiting, &request.turn).await?
     {
         return Ok(Verdict::Covered { by });
     }
@@ -142,29 +144,30 @@ fn since(started: aws_smithy_types::DateTime, redriven: Option<aws_smithy_types:
 
 /// The execution that does the same and still waits, if there is one. The oldest of all is not among `waiting`: it
 /// has its turn.
-async fn covering(services: &Services, waiting: &[Execution], gated: bool) -> Result<Option<String>> {
+async fn covering(services: &Services, waiting: &[Execution], own: &Turn) -> Result<Option<String>> {
     for other in waiting.iter().rev().take(MOST_LOOKED_AT) {
         let described = services.sfn.describe_execution().execution_arn(&other.arn).send().await;
         let described = described.map_err(|e| Error::from_sdk("look at an earlier execution", e))?;
         let input = described.input().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
-        if !ExecutionInput::read(&input).is_ok_and(|input| input.is_interchangeable(gated)) {
+        if !ExecutionInput::read(&input).is_ok_and(|input| input.is_interchangeable(own.gated)) {
             continue;
         }
         let history = services.sfn.get_execution_history().execution_arn(&other.arn).reverse_order(true);
-        let history = history.include_execution_data(false).max_results(NEWEST_EVENTS).send().await;
+        let history = history.include_execution_data(true).max_results(NEWEST_EVENTS).send().await;
         let history = history.map_err(|e| Error::from_sdk("look at an earlier execution's history", e))?;
-        if is_in_queue(history.events()) {
+        if waits_with(history.events()).is_some_and(|other| other.work == own.work) {
             return Ok(Some(other.arn.clone()));
         }
     }
     Ok(None)
 }
 
-/// Whether the state that was entered last is one of the queue; `events` are the newest first. One that has not
-/// entered any yet has everything before it, too.
-fn is_in_queue(events: &[HistoryEvent]) -> bool {
-    let mut entered = events.iter().filter_map(HistoryEvent::state_entered_event_details).map(|state| state.name());
-    entered.next().is_some_and(|state| QUEUE.contains(&state))
+/// What an execution waits with, if the state that it entered last is one of the queue; `events` are the newest first.
+/// It may have been planned before the configuration changed.
+fn waits_with(events: &[HistoryEvent]) -> Option<Turn> {
+    let entered = events.iter().find_map(HistoryEvent::state_entered_event_details)?;
+    let data: Value = serde_json::from_str(entered.input().filter(|_| QUEUE.contains(&entered.name()))?).ok()?;
+    runtime::parse(data.get("Turn")?.clone()).ok()
 }
 
 /// The active statements of executions of this machine that do not run.
@@ -291,7 +294,8 @@ mod tests {
             .match_requests(move |r| r.execution_arn() == Some(arn(name).as_str()) && r.reverse_order() == Some(true))
             .then_output(move || {
                 let event = |state: &&str| {
-                    let entered = StateEnteredEventDetails::builder().name(*state).build().expect("complete");
+                    let entered = StateEnteredEventDetails::builder().name(*state).input(r#"{"Turn": {"Work": "w"}}"#);
+                    let entered = entered.build().expect("complete");
                     let event = HistoryEvent::builder().timestamp(ago(1)).r#type(HistoryEventType::TaskStateEntered);
                     event.id(1).state_entered_event_details(entered).build().expect("complete")
                 };
@@ -362,7 +366,8 @@ mod tests {
         let event = r#"{"detail-type": "Glue Job State Change", "detail": {"jobName": "j"}}"#;
         let own = r#"{"Procedures": [{"Procedure": "dev.p"}]}"#;
         let queue: &[&str] = &["WaitForTurn", "HasTurn", "Turn"];
-        let (same, gated) = (json!({"Interchangeable": true}), json!({"Interchangeable": true, "Gated": true}));
+        let turn = |gated, work: &str| json!({"Interchangeable": true, "Gated": gated, "Work": work});
+        let (same, gated, changed) = (turn(false, "w"), turn(true, "w"), turn(false, "another list"));
         for (turn, input, states, expected) in [
             (&same, "{}", queue, "COVERED"),
             (&same, "{}", &["Turn", "IsDryRun"], "COVERED"),
@@ -370,6 +375,7 @@ mod tests {
             (&same, "{}", &["RunStep", "HasTurn"], "WAITING"),
             (&same, "{}", &[], "WAITING"),
             (&same, event, queue, "COVERED"),
+            (&changed, "{}", queue, "WAITING"),
             (&gated, event, queue, "WAITING"),
             (&gated, "{}", queue, "COVERED"),
             (&same, own, queue, "WAITING"),

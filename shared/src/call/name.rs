@@ -18,9 +18,11 @@ impl QualifiedName {
     /// Parses `schema.name`; `what` says in the error what the name is of.
     pub fn parse(text: &str, what: &str) -> Result<Self> {
         // What comes after a name may be arguments, and what is no name may be anything.
-        let shown = Self::shown(text).map(|name| format!(" {name}")).unwrap_or_default();
-        let refuse = |why: String| Error::InvalidInput(format!("{what}{shown}: {why}"));
-        Scanner::new(text).whole_name().map_err(refuse)
+        let refuse = |why: String| match Self::shown(text) {
+            Some(name) => format!("{what} {name}: the name has to stand alone, without CALL, arguments or blanks"),
+            None => format!("{what}: {why}"),
+        };
+        Scanner::new(text).whole_name().map_err(|why| Error::InvalidInput(refuse(why)))
     }
 
     /// The name in a text that is meant to be one: what an error may show of it. That is the whole text if it is a

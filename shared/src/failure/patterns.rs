@@ -11,6 +11,8 @@ pub(super) struct Pattern {
     pub(super) kind: Kind,
     primary: &'static [Part],
     detail: Detail,
+    /// Whether a message that a procedure raises cannot be this one: that has the severity ERROR, this another or none.
+    never_an_error: bool,
 }
 
 /// What a pattern expects of the detail that follows the message.
@@ -26,6 +28,9 @@ enum Detail {
 
 impl Pattern {
     pub(super) fn is_match(&self, message: &Message<'_>) -> bool {
+        if self.never_an_error && message.is_error() {
+            return false;
+        }
         let whole = || message.primary().is_some_and(|primary| is_match(self.primary, primary));
         match self.detail {
             // Text behind the engine's words may be a procedure's own: it never makes for a retry.
@@ -39,15 +44,20 @@ impl Pattern {
 }
 
 const fn plain(kind: Kind, primary: &'static [Part]) -> Pattern {
-    Pattern { kind, primary, detail: Detail::Any }
+    Pattern { kind, primary, detail: Detail::Any, never_an_error: false }
+}
+
+/// Of a client, or of an engine that ends a session: PostgreSQL and Redshift send these as FATAL or WARNING.
+const fn not_raised(kind: Kind, primary: &'static [Part]) -> Pattern {
+    Pattern { never_an_error: true, ..plain(kind, primary) }
 }
 
 const fn bare(kind: Kind, primary: &'static [Part]) -> Pattern {
-    Pattern { kind, primary, detail: Detail::Absent }
+    Pattern { kind, primary, detail: Detail::Absent, never_an_error: false }
 }
 
 const fn detailed(kind: Kind, primary: &'static [Part], detail: &'static [Part]) -> Pattern {
-    Pattern { kind, primary, detail: Detail::Is(detail) }
+    Pattern { kind, primary, detail: Detail::Is(detail), never_an_error: false }
 }
 
 /// What ends a session, in the words of an operating system.
@@ -190,7 +200,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             Rest,
         ],
     ),
-    plain(
+    not_raised(
         Kind::AbortedBySystem,
         &[
             Lit("the database system is "),
@@ -204,8 +214,8 @@ pub(super) const PATTERNS: &[Pattern] = &[
         ],
     ),
     // The session.
-    plain(Kind::ConnectionLost, &[Lit("terminating connection because of crash of another server process")]),
-    plain(
+    not_raised(Kind::ConnectionLost, &[Lit("terminating connection because of crash of another server process")]),
+    not_raised(
         Kind::ConnectionLost,
         &[OneOf(&[
             // pgjdbc and Redshift's JDBC driver, whose words the Data API passes on; the older one misspells.
@@ -223,7 +233,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
             "SSL SYSCALL error: EOF detected",
         ])],
     ),
-    plain(
+    not_raised(
         Kind::ConnectionLost,
         &[
             Lit("Connection to "),
@@ -232,7 +242,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
                  connections."),
         ],
     ),
-    plain(
+    not_raised(
         Kind::ConnectionLost,
         &[
             OneOf(&["error communicating with the server: ", "error connecting to server: "]),
@@ -242,14 +252,14 @@ pub(super) const PATTERNS: &[Pattern] = &[
             Lit(")"),
         ],
     ),
-    plain(
+    not_raised(
         Kind::ConnectionLost,
         &[OneOf(&[
             "error communicating with the server: unexpected end of file",
             "error communicating with the server: unexpected EOF during handshake",
         ])],
     ),
-    plain(
+    not_raised(
         Kind::ConnectionLost,
         &[
             OneOf(&[

@@ -44,6 +44,18 @@ const REAL: &[(FailureKind, &str, &str)] = &[
         "ERROR: could not serialize access due to read/write dependencies among transactions Detail: Reason code: \
          Canceled on commit attempt with conflict in from prepared pivot.",
     ),
+    (
+        SerializationConflict,
+        "as above, lines joined",
+        "ERROR: 1023 Detail: Serializable isolation violation on table - 115561, transactions forming the cycle are: \
+         9847, 9848 (pid:29981) Where: SQL statement \"DELETE FROM t\"",
+    ),
+    (
+        SerializationConflict,
+        "as above, lines joined",
+        "ERROR: could not open relation with OID 1 Where: PL/pgSQL function dev.p() line 3 at SQL statement",
+    ),
+    (Deadlock, "lines joined", "ERROR: deadlock detected CONTEXT:  SQL statement \"UPDATE t SET a = 1\""),
     (Deadlock, POSTGRES, "ERROR: deadlock detected"),
     (
         Deadlock,
@@ -333,6 +345,12 @@ const FORGED: &[(FailureKind, &str)] = &[
     (StatementFailed, "ERROR: deadlock detected\nin our own queue"),
     (StatementFailed, "ERROR: connection closed\nERROR: order 7 is lost"),
     (StatementFailed, "ERROR:\ndeadlock detected"),
+    // Raised, and so an ERROR: a client's words have no severity, and the end of a session is FATAL.
+    (StatementFailed, "ERROR: connection closed"),
+    (StatementFailed, "ERROR: The connection attempt failed."),
+    (StatementFailed, "ERROR: This connection has been closed."),
+    (StatementFailed, "ERROR: the database system is starting up"),
+    (StatementFailed, "ERROR: deadlock detected Where: the queue of ours"),
     // Another case, other letters.
     (StatementFailed, "ERROR: Deadlock Detected"),
     (StatementFailed, "ERROR: DEADLOCK DETECTED"),
@@ -373,7 +391,8 @@ fn forged_texts_are_never_retried() {
 fn the_engines_text_inside_another_is_never_retried() {
     for (_, source, text) in REAL.iter().filter(|(kind, ..)| kind.is_retryable()) {
         // A text without its first line's end, and what follows it.
-        let end = text.find(" Detail:").into_iter().chain(text.find(" DETAIL:")).chain(text.find('\n')).min();
+        let end =
+            [" Detail:", " DETAIL:", " Where:", " CONTEXT:", "\n"].iter().filter_map(|label| text.find(label)).min();
         let (message, rest) = text.split_at(end.unwrap_or(text.len()));
         let bare = ["Query #2 failed with ", "ERROR:", "FATAL:", "WARNING:"]
             .iter()

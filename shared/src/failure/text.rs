@@ -110,6 +110,8 @@ pub(super) struct Message<'t> {
     line: &'t str,
     /// The further lines.
     rest: &'t str,
+    /// What stood before it: `ERROR:` and so on. Clients put none before their own messages.
+    severity: Option<&'static str>,
 }
 
 /// What PostgreSQL, its clients and the Data API put before the text.
@@ -135,6 +137,16 @@ const LABELS: &[&str] = &[
 /// The labels that may follow on the message's own line, where a client joins the lines.
 const INLINE: &[&str] = &[" Detail:", " Hint:", " Where:", " DETAIL:", " HINT:", " CONTEXT:"];
 
+/// How the engine's own context begins where a client joins the lines: a procedure's message ends before it.
+const CONTEXTS: &[&str] = &[
+    " Where: SQL statement \"",
+    " Where: PL/pgSQL function ",
+    " CONTEXT: SQL statement \"",
+    " CONTEXT: PL/pgSQL function ",
+    " CONTEXT:  SQL statement \"",
+    " CONTEXT:  PL/pgSQL function ",
+];
+
 /// What libpq adds on lines of its own when the server hangs up.
 const HANGS_UP: &[&str] = &[
     "server closed the connection unexpectedly",
@@ -146,16 +158,27 @@ impl<'t> Message<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let text = without_error_id(text.trim());
         let text = without_batch(text);
-        let text = SEVERITIES.iter().find_map(|s| text.strip_prefix(s)).map_or(text, |t| t.trim_start_matches(' '));
+        let severity = SEVERITIES.iter().find(|severity| text.starts_with(**severity)).copied();
+        let text = severity.map_or(text, |severity| text[severity.len()..].trim_start_matches(' '));
         let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
-        Self { line: line.trim_end(), rest }
+        Self { line: line.trim_end(), rest, severity }
+    }
+
+    /// Whether it came as an `ERROR:`, as everything does that a procedure raises.
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Some("ERROR:")
     }
 
     /// The primary message, if what follows it is what clients append. A second line of another kind belongs
     /// to the message itself, which is then none of the engine's.
     pub(super) fn primary(&self) -> Option<&'t str> {
         let next = self.rest.trim_start();
-        (next.is_empty() || LABELS.iter().chain(HANGS_UP).any(|known| next.starts_with(known))).then_some(self.line)
+        let line = CONTEXTS
+            .iter()
+            .filter_map(|context| self.line.find(context))
+            .min()
+            .map_or(self.line, |at| &self.line[..at]);
+        (next.is_empty() || LABELS.iter().chain(HANGS_UP).any(|known| next.starts_with(known))).then_some(line)
     }
 
     /// The primary message, cut before the first label on its own line.
@@ -174,6 +197,8 @@ impl<'t> Message<'t> {
             None => {
                 let inline = labels.iter().find_map(|label| {
                     let (primary, detail) = self.line.split_once(label)?;
+                    let end = CONTEXTS.iter().filter_map(|context| detail.find(context)).min();
+                    let detail = &detail[..end.unwrap_or(detail.len())];
                     primary.ends_with(' ').then(|| (primary.trim_end(), detail))
                 });
                 let (primary, detail) = inline?;
