@@ -911,7 +911,7 @@ async fn what_a_parameter_holds_breaks_nothing(stack: &Stack) -> Outcome {
         ("${x}", [anything, not_lines, &["NotificationSubject"], procedures, arguments].concat()),
         ("\n", [anything, not_lines].concat()),
         ("\u{e4}", [anything, not_lines, named, arguments].concat()),
-        ("\u{65e5}", [anything, not_lines, &named[2..], arguments].concat()),
+        ("\u{65e5}", [anything, not_lines, &named[3..], arguments].concat()),
     ];
     let tried: Vec<_> = expected
         .iter()
