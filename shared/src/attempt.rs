@@ -263,6 +263,11 @@ mod tests {
     #[test]
     fn an_empty_or_overlong_execution_id_is_refused() {
         assert!(LogicalAttempt::new(" ", 0, 1).is_err());
+        // Step Functions takes these names of executions; by hand they are no ids.
+        for name in ["backfill(2)", "o'brien-1", "läuft"] {
+            assert!(LogicalAttempt::new(format!("{}:{name}", ARN.rsplit_once(':').expect("an ARN").0), 0, 1).is_ok());
+        }
+        assert!(LogicalAttempt::new("dev.p('x')", 0, 1).is_err());
         assert!(LogicalAttempt::new("x".repeat(3000), 0, 1).is_err());
         assert!(attempt(0, 1).of_workflow_run(Some("x".repeat(3000))).is_err());
     }

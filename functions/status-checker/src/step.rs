@@ -202,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_a_cut_list_lacks_may_still_run() {
+        let cut = json!({"Steps": [{"Id": "s-9", "Name": "another", "Status": {"State": "RUNNING"}}], "Marker": "m"});
+        let answer = ask(late(), cut.clone(), json!({}));
+        assert_eq!((&answer["Status"], &answer["Error"]), (&json!("REFUSED"), &json!("EmrStepFailed")));
+        assert!(answer["Cause"].as_str().is_some_and(|cause| cause.contains("may still run")), "{answer}");
+        let known = json!({"Step": {"Looks": 1, "StepId": "s-1", "Found": "RUNNING"}});
+        assert_eq!(ask(late(), cut, known)["Status"], "WAITING");
+    }
+
+    #[test]
     fn a_step_that_runs_out_of_time_is_cancelled_and_waited_for() {
         for (state, says) in
             [("RUNNING", "s-1 was running, and was cancelled"), ("PENDING", "behind other steps (PENDING)")]
