@@ -98,18 +98,11 @@ pub(crate) fn redact(text: &str, arguments: &[Argument]) -> String {
 pub(crate) fn without_data(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    while let Some((at, quote)) =
-        QUOTES.iter().filter_map(|quote| Some((rest.find(quote.begins)?, quote))).min_by_key(|found| found.0)
-    {
-        let begin = at + quote.begins.len();
+    while let Some((begin, ends)) = QUOTES.iter().filter_map(|quote| quote.find(rest)).min() {
+        // What is quoted may hold anything, line breaks and its own end included: the last one counts.
         let body = &rest[begin..];
-        // A row may hold anything, its own end included: the last end on the line counts; SQL ends where a line does.
-        let line = if quote.ends_line {
-            body.find("\"\n").map_or(body.len(), |end| end + 1)
-        } else {
-            body.find('\n').unwrap_or(body.len())
-        };
-        let end = body[..line].rfind(quote.ends).unwrap_or(line);
+        let follows = FOLLOWS.iter().filter_map(|label| body.rfind(label)).max().unwrap_or(body.len());
+        let end = body[..follows].rfind(ends).unwrap_or(follows);
         shown.push_str(&rest[..begin]);
         shown.push_str("...");
         rest = &body[end..];
@@ -117,26 +110,30 @@ pub(crate) fn without_data(text: &str) -> String {
     shown + rest
 }
 
-/// Where the engine quotes.
+/// Where the engine quotes: `after` a phrase, between `opens` and `ends`.
 struct Quote {
-    begins: &'static str,
+    after: &'static str,
+    opens: &'static str,
     ends: &'static str,
-    /// Whether it may go over several lines.
-    ends_line: bool,
+}
+
+impl Quote {
+    /// Where the first quotation begins, and what ends it.
+    fn find(&self, text: &str) -> Option<(usize, &'static str)> {
+        let after = text.find(self.after)? + self.after.len();
+        Some((after + text[after..].find(self.opens)? + self.opens.len(), self.ends))
+    }
 }
 
 const QUOTES: &[Quote] = &[
-    Quote { begins: "Failing row contains (", ends: ")", ends_line: false },
-    Quote { begins: ")=(", ends: ") ", ends_line: false },
-    Quote { begins: "SQL statement \"", ends: "\"", ends_line: true },
-    Quote { begins: "invalid input syntax for type integer: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for type bigint: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for type numeric: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for integer: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for type date: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for type timestamp: \"", ends: "\"", ends_line: false },
-    Quote { begins: "invalid input syntax for type boolean: \"", ends: "\"", ends_line: false },
+    Quote { after: "Failing row contains ", opens: "(", ends: ")" },
+    Quote { after: "Key (", opens: ")=(", ends: ")" },
+    Quote { after: "SQL statement ", opens: "\"", ends: "\"" },
+    Quote { after: "invalid input syntax for ", opens: ": \"", ends: "\"" },
 ];
+
+/// What may follow a quotation.
+const FOLLOWS: &[&str] = &["\n  Where:", "\n  Hint:", "\nCONTEXT:", "\nHINT:", " Where: ", "\nPL/pgSQL function "];
 
 /// How a value may stand in a text: as it is, without blanks around it, with quotes or backslashes doubled or
 /// escaped, a number without needless zeros or exponent, a time with a blank in place of the T.
@@ -280,6 +277,14 @@ mod tests {
             (
                 "ERROR: invalid input syntax for type integer: \"Jane\"\n  Where: PL/pgSQL function dev.p() line 3 at assignment",
                 "ERROR: invalid input syntax for type integer: \"...\"\n  Where: PL/pgSQL function dev.p() line 3 at assignment",
+            ),
+            (
+                "ERROR: invalid input syntax for type timestamp with time zone: \"Jane\nDoe\"",
+                "ERROR: invalid input syntax for type timestamp with time zone: \"...\"",
+            ),
+            (
+                "ERROR: x\n  Detail: Failing row contains (1, two\nlines), 3).\n  Where: PL/pgSQL function dev.p() line 3",
+                "ERROR: x\n  Detail: Failing row contains (...).\n  Where: PL/pgSQL function dev.p() line 3",
             ),
             ("ERROR: relation \"dev.t\" does not exist", "ERROR: relation \"dev.t\" does not exist"),
             ("", ""),

@@ -62,7 +62,7 @@ impl Publisher<'_> {
     /// ([`Sent::stopped`]): `TopicNotFound`, `AccessDenied`, or `RequestRefused` for a key that the topic cannot use.
     ///
     /// # Errors
-    /// `InvalidInput` for a notification that is no request.
+    /// `Internal` for a notification that is no request.
     pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         for (place, notification) in notifications.iter().enumerate() {
@@ -187,7 +187,7 @@ impl Publisher<'_> {
             // same id, a run that has changed since another.
             entry = entry.message_deduplication_id(hex(&Sha256::digest(&notification.payload)));
         }
-        let request = entry.build().map_err(|e| Error::InvalidInput(e.to_string()))?;
+        let request = entry.build().map_err(|_| Error::internal("a notification is no request"))?;
         Ok(Entry { place, run_id: notification.run_id.clone(), bytes, request })
     }
 }
@@ -223,7 +223,7 @@ fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sen
 
 fn attribute(data_type: &str, value: &str) -> Result<MessageAttributeValue> {
     let builder = MessageAttributeValue::builder().data_type(data_type).string_value(value);
-    builder.build().map_err(|e| Error::InvalidInput(e.to_string()))
+    builder.build().map_err(|_| Error::internal("an attribute is incomplete"))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -311,14 +311,6 @@ mod tests {
     }
 
     #[test]
-    fn the_procedure_of_a_call_is_known_whatever_its_arguments() {
-        let name = |text| QualifiedName::parse(text, "name").expect("valid");
-        let called = QualifiedName::called_by(" call Dev.\"P\"(CAST(:a AS DATE));").expect("a call");
-        assert!(called.same_as(&name("dev.p")) && !called.same_as(&name("dev.p2")));
-        assert_eq!(QualifiedName::called_by("SELECT dev.p()"), None);
-    }
-
-    #[test]
     fn arguments_reach_no_log() {
         let secret = ProcedureCall::from_sql("CALL dev.p('hunter2')").expect("valid");
         let shown = format!("{secret} {secret:?} {}", secret.sql_with_placeholders());

@@ -2,7 +2,7 @@
 
 use super::FailureKind as Kind;
 use super::text::Message;
-use super::text::Part::{self, Dashes, Digits, HostPort, Lit, Name, Numbers, OneOf, Opt, Quoted, Rest, Url};
+use super::text::Part::{self, Block, Dashes, Digits, HostPort, Lit, Name, Numbers, OneOf, Opt, Quoted, Rest, Url};
 use super::text::is_match;
 
 /// The form of one of the engine's messages.
@@ -287,65 +287,21 @@ pub(super) const PATTERNS: &[Pattern] = &[
             Rest,
         ],
     ),
-    detailed(
-        Kind::ExternalScanFailed,
-        &[Lit(SCAN)],
-        &[
-            Opt(&[Dashes, Lit(" ")]),
-            Lit("error: "),
-            Lit(SCAN),
-            Lit(" code: "),
-            Digits,
-            Lit(" context: "),
-            OneOf(PASSING_SCANS),
-            Rest,
-        ],
-    ),
+    detailed(Kind::ExternalScanFailed, &[Lit(SCAN)], &[Block { error: &Lit(SCAN), context: &[OneOf(PASSING_SCANS)] }]),
     // A file was overwritten during the query. The guide's text lacks the closing quote.
     detailed(
         Kind::ExternalScanFailed,
         &[Lit(SCAN)],
-        &[
-            Opt(&[Dashes, Lit(" ")]),
-            Lit("error: "),
-            Lit(SCAN),
-            Lit(" code: "),
-            Digits,
-            Lit(" context: File '"),
-            Url,
-            Lit(" has an invalid version number"),
-            Rest,
-        ],
+        &[Block { error: &Lit(SCAN), context: &[Lit("File '"), Url, Lit(" has an invalid version number")] }],
     ),
     bare(Kind::ExternalScanFailed, &[OneOf(S3_QUERY)]),
     detailed(
         Kind::ExternalScanFailed,
         &[OneOf(S3_QUERY)],
-        &[
-            Opt(&[Dashes, Lit(" ")]),
-            Lit("error: "),
-            OneOf(S3_QUERY),
-            Lit(" code: "),
-            Digits,
-            Lit(" context: "),
-            OneOf(PASSING_SCANS),
-            Rest,
-        ],
+        &[Block { error: &OneOf(S3_QUERY), context: &[OneOf(PASSING_SCANS)] }],
     ),
     bare(Kind::ExternalScanFailed, &[Lit(S3_CONNECTION)]),
-    detailed(
-        Kind::ExternalScanFailed,
-        &[Lit(S3_CONNECTION)],
-        &[
-            Opt(&[Dashes, Lit(" ")]),
-            Lit("error: "),
-            Lit(S3_CONNECTION),
-            Lit(" code: "),
-            Digits,
-            Lit(" context: "),
-            Rest,
-        ],
-    ),
+    detailed(Kind::ExternalScanFailed, &[Lit(S3_CONNECTION)], &[Block { error: &Lit(S3_CONNECTION), context: &[] }]),
     // Space.
     plain(Kind::DiskFull, &[Lit("Disk Full")]),
     plain(

@@ -25,6 +25,8 @@ pub(super) enum Part {
     Url,
     /// The rule of dashes that frames the block of a compute node.
     Dashes,
+    /// The block that a compute node or Spectrum sends as detail: an error, its code, and a context that begins so.
+    Block { error: &'static Part, context: &'static [Part] },
     /// Whatever follows. Only where the engine's own form ends in free text, and what precedes it decides.
     Rest,
 }
@@ -44,6 +46,13 @@ impl Part {
         let end = match self {
             Self::Lit(literal) => return text.strip_prefix(literal).into_iter().collect(),
             Self::OneOf(literals) => return literals.iter().filter_map(|l| text.strip_prefix(l)).collect(),
+            Self::Block { error, context } => {
+                let code = [Self::Lit(" code: "), Self::Digits, Self::Lit(" context: ")];
+                let errors = remainders(&[Self::Opt(&[Self::Dashes, Self::Lit(" ")]), Self::Lit("error: ")], text);
+                let codes =
+                    errors.into_iter().flat_map(|text| error.after(text)).flat_map(|text| remainders(&code, text));
+                return codes.flat_map(|text| remainders(context, text)).map(|text| &text[text.len()..]).collect();
+            }
             Self::Opt(parts) => return remainders(parts, text).into_iter().chain([text]).collect(),
             Self::Digits => span(text, |c| c.is_ascii_digit()),
             Self::Numbers => numbers(text),
