@@ -11,9 +11,10 @@ STACK ?= redshift-loader
 # Only what is said on the command line counts: a DATABASE_URL of the shell must not be emptied by accident.
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
-LOCAL := cargo run --quiet -p redshift-local --bin local-stack --
+LOCAL := cargo run --quiet -p redshift-local --
+LOADER := cargo run --quiet -p loader --
 VALIDATE = $(VENV)/bin/python infra/lint/validate_aws.py --stack $(STACK)
-MEASURE := cargo run --quiet --profile local -p tests --bin
+MEASURE := cargo run --quiet --profile local -p bench --bin
 
 .PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor clean
 
@@ -27,11 +28,11 @@ local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postg
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
 doctor: setup ## Check a deployed stack and say how to mend it (STACK=redshift-loader, AWS or local)
-	@$(LOCAL) doctor --stack $(STACK)
+	@$(LOADER) doctor --stack $(STACK)
 
 rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
-	@$(LOCAL) rerun '$(EXECUTION)'
+	@$(LOADER) rerun '$(EXECUTION)'
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
 LONG := variants chaos engines pipeline doctor
@@ -42,14 +43,14 @@ test: setup functions ## Pass all tests
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
 
 test-units: ## The tests beside the code alone
-	cargo test --workspace --lib --bins --test programs
+	cargo test --workspace --lib --bins --test program
 	cargo test --workspace --doc
 
 test-%: ## One suite of tests/tests alone
 	cargo test --workspace --test $*
 
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
-	@$(MEASURE) chaos -- $(SEED)
+	@cargo run --quiet --profile local -p tests --bin chaos -- $(SEED)
 
 cost: ## What waiting costs, beside fixed loops
 	@$(MEASURE) cost
@@ -68,7 +69,7 @@ bench-throughput: setup ## 200 statements and 1,000 long polls at once on the lo
 
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
 
-$(BENCH)/.ready: tests/bench/requirements.txt
+$(BENCH)/.ready: tests/bench/rivals/requirements.txt
 	@rm -rf $(BENCH)
 	@$(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<

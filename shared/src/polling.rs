@@ -73,29 +73,47 @@ pub fn back_off(attempt: u32) -> Duration {
     Duration::from_secs((FIRST << attempt.clamp(1, 10).saturating_sub(1)).min(MOST))
 }
 
-/// What one attempt adds to the execution's history, which holds 25,000 events at most, when the statement ends
-/// after `duration`. Repetitions by Step Functions come on top.
+/// Events that one attempt adds to the execution's history, which holds 25,000 events at most, when the statement ends
+/// after `duration`. Step Functions' own retries come on top.
 pub fn events(duration: Duration) -> u64 {
-    EVENTS_OF_A_SUBMIT + EVENTS_PER_LOOP * play(duration, Duration::MAX).1
+    Simulation::of(duration, Duration::MAX).events()
 }
 
-/// Plays a statement that ends after `duration`: how late that is noticed, and turns of the loop.
-fn play(duration: Duration, timeout: Duration) -> (Duration, u64) {
-    let left = |elapsed| timeout.saturating_sub(elapsed);
-    let mut elapsed = Duration::ZERO;
-    let mut loops = 0;
-    loop {
-        if duration <= elapsed {
-            return (elapsed - duration, loops);
+/// The polling of one statement, played through without waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Simulation {
+    /// Turns of the state machine's loop after the submit.
+    pub loops: u64,
+    /// Time spent in long polls.
+    pub polled: Duration,
+    /// From the statement's end to its detection, cold starts and network aside.
+    pub lag: Duration,
+}
+
+impl Simulation {
+    /// Plays a statement that ends after `duration` and has `timeout` to do so.
+    pub fn of(duration: Duration, timeout: Duration) -> Self {
+        let left = |elapsed| timeout.saturating_sub(elapsed);
+        let (mut elapsed, mut polled, mut loops) = (Duration::ZERO, Duration::ZERO, 0);
+        loop {
+            if duration <= elapsed {
+                return Self { loops, polled, lag: elapsed - duration };
+            }
+            let polls = if loops == 0 { POLLS_OF_A_SUBMIT } else { 1 };
+            let poll = long_poll(left(elapsed)).unwrap_or_default() * polls;
+            if duration <= elapsed + poll {
+                return Self { loops, polled: polled + (duration - elapsed), lag: Duration::ZERO };
+            }
+            polled += poll;
+            elapsed += poll;
+            elapsed += wait(elapsed, left(elapsed));
+            loops += 1;
         }
-        let polls = if loops == 0 { POLLS_OF_A_SUBMIT } else { 1 };
-        let poll = long_poll(left(elapsed)).unwrap_or_default() * polls;
-        if duration <= elapsed + poll {
-            return (Duration::ZERO, loops);
-        }
-        elapsed += poll;
-        elapsed += wait(elapsed, left(elapsed));
-        loops += 1;
+    }
+
+    /// Events in the execution's history, without Step Functions' own retries.
+    pub fn events(self) -> u64 {
+        EVENTS_OF_A_SUBMIT + EVENTS_PER_LOOP * self.loops
     }
 }
 
@@ -110,7 +128,7 @@ mod tests {
         let mut millis = 1_000;
         while millis <= DAY * 1000 {
             let duration = Duration::from_millis(millis);
-            let (late, _) = play(duration, timeout);
+            let late = Simulation::of(duration, timeout).lag;
             let allowed = (duration / 20).max(Duration::from_secs(1)).min(Duration::from_secs(60));
             assert!(late <= allowed, "{duration:?}: {late:?} late");
             millis += 1 + millis / 997;
@@ -126,8 +144,9 @@ mod tests {
     #[test]
     fn what_ends_in_the_first_long_polls_costs_no_loop() {
         for seconds in 0..=60 {
-            let (late, loops) = play(Duration::from_secs(seconds), Duration::from_secs(DAY));
-            assert_eq!((late, loops), (Duration::ZERO, 0));
+            let duration = Duration::from_secs(seconds);
+            let simulation = Simulation::of(duration, Duration::from_secs(DAY));
+            assert_eq!(simulation, Simulation { loops: 0, polled: duration, lag: Duration::ZERO });
         }
     }
 

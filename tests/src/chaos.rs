@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_redshiftdata::types::StatusString;
-use redshift_local::data_api::faults::{Fault, FaultKind};
-use redshift_local::data_api::protocol::FailureType;
-use redshift_local::stack::execution::follow;
-use redshift_local::stack::{Options, Stack, StackError};
+use loader::Error;
+use redshift_data_local::faults::{Fault, FaultKind};
+use redshift_data_local::protocol::FailureType;
+use redshift_local::execution::follow;
+use redshift_local::stack::{Options, Stack};
 use serde_json::{Value, json};
 
 use crate::{Any, failed};
@@ -158,7 +159,7 @@ pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble
 ///
 /// # Errors
 /// As [`Stack::start`].
-pub async fn stack() -> Result<Stack, StackError> {
+pub async fn stack() -> Result<Stack, Error> {
     let parameters = vec![format!("SweepSeconds={SWEEP_SECONDS}"), "CancelGraceSeconds=30".to_owned()];
     Stack::start(&Options { wait_scale: Some(0.05), parameters, ..Options::default() }, |_| ()).await
 }

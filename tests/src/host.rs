@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use redshift_local::stack::project;
+use loader::tools::project;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -31,7 +31,7 @@ pub fn release(name: &str) -> Any<PathBuf> {
     if path.exists() { Ok(path) } else { Err(failed(format!("{name} is not built: run `make release`"))) }
 }
 
-/// A function of `tests/bench` on AWS's own runtime client for Python, to be started.
+/// A function of `tests/bench/rivals` on AWS's own runtime client for Python, to be started.
 ///
 /// # Errors
 /// Says how to install it.
@@ -41,7 +41,7 @@ pub fn python_function(module: &str) -> Any<Command> {
         return Err(failed("the benchmarks' Python is not installed in .tools: run `make bench-setup`"));
     }
     let mut command = Command::new(python);
-    command.args(["-m", "awslambdaric", &format!("{module}.handler")]).current_dir(project("tests/bench"));
+    command.args(["-m", "awslambdaric", &format!("{module}.handler")]).current_dir(project("tests/bench/rivals"));
     Ok(command)
 }
 

@@ -2,21 +2,20 @@
 //! other, and stops it.
 
 pub mod chaos;
-pub mod cost;
 pub mod engines;
 pub mod glue;
 pub mod host;
 pub mod load;
 pub mod moto;
 pub mod sink;
-pub mod tls;
 
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use redshift_local::stack::process::{interrupted, stop_all};
+use redshift_data_local::interrupted;
+use redshift_local::process::stop_all;
 use tokio::runtime::Runtime;
 
 /// A result of helpers and tests: any error fails the test.

@@ -15,8 +15,6 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::tls::Authority;
-
 /// What has arrived.
 #[derive(Debug, Default)]
 struct Arrived {
@@ -52,18 +50,8 @@ impl Sink {
         Ok(url)
     }
 
-    /// Starts it over TLS; where it answers.
-    ///
-    /// # Errors
-    /// Those of the socket.
-    pub async fn start_tls(&self, authority: &Authority) -> std::io::Result<String> {
-        let (listener, url) = authority.listen().await?;
-        let app = self.app();
-        tokio::spawn(async { axum::serve(listener, app).await });
-        Ok(url)
-    }
-
-    fn app(&self) -> Router {
+    /// The service itself, for a listener of any kind.
+    pub fn app(&self) -> Router {
         Router::new().route("/", post(answer)).with_state(self.clone())
     }
 

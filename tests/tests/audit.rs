@@ -4,11 +4,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use redshift_local::data_api::faults::{Fault, FaultKind};
-use redshift_local::data_api::{Config, Running};
-use redshift_local::stack::postgres::Postgres;
-use redshift_local::stack::tools;
-use redshift_local::stack::warehouse::Warehouse;
+use loader::tools;
+use redshift_data_local::faults::{Fault, FaultKind};
+use redshift_data_local::{Config, Running};
+use redshift_local::postgres::Postgres;
+use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::host::{Answer, Function};

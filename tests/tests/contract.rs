@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use redshift_local::stack::project;
+use loader::tools::project;
 use serde_json::{Value, json};
 use shared::{Error, polling, runtime};
-use tests::cost::Way;
 
 /// Names of Step Functions and Lambda themselves. [Step Functions developer guide, "Error handling"]
 const PLATFORM: &[&str] = &["States.", "Lambda.", "Sandbox.", "Runtime."];
@@ -249,8 +248,6 @@ fn the_queue_is_known_by_its_states() {
 /// proc-runner checks.
 #[test]
 fn the_default_bounds_fit_into_a_history() {
-    let day = Duration::from_secs(24 * 3600);
-    assert_eq!(Way::Ours.cost(day.as_secs_f64()).events, polling::events(day), "as `make cost` prints");
     let timeout = Duration::from_secs(number("StatementTimeoutSeconds", "Default"));
     // BackOff and Next have two events each.
     let procedure = number("MaxAttempts", "Default") * (polling::events(timeout) + 4);

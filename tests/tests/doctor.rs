@@ -4,11 +4,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use redshift_local::aws_cli::Cli;
-use redshift_local::doctor::{Finding, Verdict, examine};
-use redshift_local::stack::execution::follow;
-use redshift_local::stack::notifications::Inbox;
-use redshift_local::stack::{GLUE_JOB, Options, REGION, STACK_NAME, Stack, project};
+use loader::doctor::{Finding, Verdict, examine};
+use loader::tools::project;
+use redshift_local::aws::Cli;
+use redshift_local::aws::REGION;
+use redshift_local::execution::follow;
+use redshift_local::notifications::Inbox;
+use redshift_local::stack::{GLUE_JOB, Options, STACK_NAME, Stack};
 use serde_json::{Value, json};
 use tests::{Any, Outcome, run, tests};
 
@@ -92,7 +94,7 @@ impl Patient {
 
     /// What is not as it should be.
     async fn complaints(&self) -> Vec<Finding> {
-        self.examine(STACK_NAME).await.into_iter().filter(|finding| finding.verdict != Verdict::Well).collect()
+        self.examine(STACK_NAME).await.into_iter().filter(|finding| finding.verdict != Verdict::Ok).collect()
     }
 
     /// The doctor complains about this alone, and says these things.
@@ -261,7 +263,7 @@ async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Patient) -> Ou
     p.aws(&["secretsmanager", "delete-secret", "--secret-id", secret]).await?;
     // Without it nobody knows the database user: what hangs on it is said too.
     let complaints = p.complaints().await;
-    assert!(complaints.iter().any(|f| f.check == "secret" && f.verdict == Verdict::Wrong), "{complaints:?}");
+    assert!(complaints.iter().any(|f| f.check == "secret" && f.verdict == Verdict::Failure), "{complaints:?}");
     p.aws(&["secretsmanager", "restore-secret", "--secret-id", secret]).await?;
     p.is_well().await
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 
 use futures_util::{StreamExt, stream};
-use redshift_local::stack::project;
+use loader::tools::project;
 use serde_json::{Value, json};
 use shared::{Error, FailureKind};
 use tests::engines::Answer::{self, Fail, Give, Late};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_redshiftdata::types::StatusString;
-use redshift_local::data_api::faults::{Fault, FaultKind};
+use loader::rerun::again;
+use redshift_data_local::faults::{Fault, FaultKind};
 use redshift_local::demo::{announce, started};
-use redshift_local::rerun::again;
-use redshift_local::stack::execution::{Ended, follow};
-use redshift_local::stack::notifications::{Inbox, Received, settle};
+use redshift_local::execution::{Ended, follow};
+use redshift_local::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, Stack};
 use serde_json::{Value, json};
 use tests::{Any, Outcome, failed, run, tests};
@@ -448,7 +448,7 @@ async fn one_that_waits_is_enough(p: &Pipeline) -> Outcome {
     let second = p.begin("{}").await?;
     let waits = async || -> Outcome {
         for _ in 0..200 {
-            let events = redshift_local::stack::execution::history(&p.sfn, &second).await?;
+            let events = redshift_local::execution::history(&p.sfn, &second).await?;
             let mut entered = events.iter().filter_map(|e| e.state_entered_event_details());
             if entered.next_back().is_some_and(|state| state.name() == "WaitForTurn") {
                 return Ok(());
@@ -532,7 +532,7 @@ async fn a_failed_execution_is_run_again_after_each_step(p: &Pipeline) -> Outcom
         assert_eq!(p.final_rows().await?, 10, "{step}");
         assert_eq!(p.stack.warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{step}");
         p.received(5).await?;
-        let refused = redshift_local::rerun::again(&p.sfn, &again.arn).await.expect_err("succeeded");
+        let refused = loader::rerun::again(&p.sfn, &again.arn).await.expect_err("succeeded");
         assert!(refused.to_string().contains("nothing to run again"));
     }
     Ok(())

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use redshift_local::stack::postgres::Postgres;
-use redshift_local::stack::warehouse::Warehouse;
+use redshift_local::postgres::Postgres;
+use redshift_local::warehouse::Warehouse;
 use tempfile::TempDir;
 use tests::{Any, Outcome, run, tests};
 
@@ -366,7 +366,7 @@ async fn two_loads_at_once_load_once(database: &Database) -> Outcome {
 /// A later position would let the snapshot predate the wait; PostgreSQL at READ COMMITTED hides that, so
 /// the position itself is held.
 async fn the_lock_is_the_first_statement_of_each_procedure(_: &Database) -> Outcome {
-    let sql = std::fs::read_to_string(redshift_local::stack::project("infra/sql/procedures.sql"))?;
+    let sql = std::fs::read_to_string(loader::tools::project("infra/sql/procedures.sql"))?;
     let bodies: Vec<_> = sql.split("\nBEGIN\n").skip(1).collect();
     assert_eq!(bodies.len(), 3);
     for body in bodies {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
+use loader::tools::project;
+use loader::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::stack::execution::{Ended, Step, follow};
-use crate::stack::notifications::{Inbox, Received, settle};
-use crate::stack::{GLUE_JOB, Options, Result, Stack, StackError, project};
+use crate::execution::{Ended, Step, follow};
+use crate::notifications::{Inbox, Received, settle};
+use crate::stack::{GLUE_JOB, Options, Stack};
 
 /// The runs of the sample orders that do not match; `sample.sql` says why.
 const EXPECTED_UNRESOLVED: [i64; 4] = [42, 43, 44, 45];
@@ -47,9 +49,9 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let mut report = first.report();
     report["second"] = second.report();
     let path = project("target/demo");
-    std::fs::create_dir_all(&path).map_err(|e| StackError::doing("make target/demo", e))?;
+    std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/demo", e))?;
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    std::fs::write(path.join("report.json"), text).map_err(|e| StackError::doing("write the report", e))?;
+    std::fs::write(path.join("report.json"), text).map_err(|e| Error::doing("write the report", e))?;
 
     let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != MENDED).collect();
     let mut wrong = first.faults("first execution", &EXPECTED_UNRESOLVED, &EXPECTED_UNRESOLVED);
@@ -67,7 +69,7 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
         print("  all as it should be");
         return Ok(());
     }
-    Err(StackError::new(format!("not as it should be:\n  {}", wrong.join("\n  "))))
+    Err(Error::new(format!("not as it should be:\n  {}", wrong.join("\n  "))))
 }
 
 /// One execution, and what came of it.
@@ -124,9 +126,9 @@ pub async fn announce(stack: &Stack) -> Result<()> {
     let entry = PutEventsRequestEntry::builder().source("redshift-loader").detail_type("Glue Job State Change");
     let events = aws_sdk_eventbridge::Client::new(&stack.aws).put_events();
     let answer = events.entries(entry.detail(detail.to_string()).build()).send().await;
-    let answer = answer.map_err(|e| StackError::sdk("put the event", e))?;
+    let answer = answer.map_err(|e| Error::sdk("put the event", e))?;
     if answer.failed_entry_count() > 0 {
-        return Err(StackError::new(format!("EventBridge refused the event: {:?}", answer.entries())));
+        return Err(Error::new(format!("EventBridge refused the event: {:?}", answer.entries())));
     }
     Ok(())
 }
@@ -139,7 +141,7 @@ pub async fn started(stack: &Stack, before: usize) -> Result<String> {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     for _ in 0..100 {
         let list = sfn.list_executions().state_machine_arn(stack.outputs.get("StateMachineArn")).send().await;
-        let list = list.map_err(|e| StackError::sdk("list executions", e))?;
+        let list = list.map_err(|e| Error::sdk("list executions", e))?;
         if list.executions().len() > before
             && let Some(newest) =
                 list.executions().iter().max_by_key(|e| (e.start_date.secs(), e.start_date.subsec_nanos()))
@@ -148,7 +150,7 @@ pub async fn started(stack: &Stack, before: usize) -> Result<String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(StackError::new("the event started no execution: look at the rule's pattern and its target"))
+    Err(Error::new("the event started no execution: look at the rule's pattern and its target"))
 }
 
 impl Load {
@@ -233,7 +235,7 @@ fn line(step: &Step) -> String {
 async fn show(stack: &Stack, print: &mut impl FnMut(&str), sql: &str) -> Result<()> {
     // As text, whatever the types.
     let client = stack.warehouse.connect().await?;
-    let rows = client.simple_query(sql).await.map_err(|e| StackError::doing(sql, e))?;
+    let rows = client.simple_query(sql).await.map_err(|e| Error::doing(sql, e))?;
     let mut table: Vec<Vec<String>> = Vec::new();
     for message in &rows {
         match message {

@@ -1,13 +1,27 @@
 //! The local stack: everything that the pipeline needs, on a laptop, without an AWS account.
 //!
-//! [`data_api`] stands on its own: the Redshift Data API on PostgreSQL. [`stack`] starts the rest and
-//! deploys the real template; [`demo`], [`up`] and [`rerun`] are what `make demo`, `make local` and
-//! `make rerun` run.
+//! | Module | Responsible for |
+//! |---|---|
+//! | `demo` | `make demo`: the main job once, from the event to the notifications |
+//! | `up` | `make local`: the stack, kept up |
+//! | `stack` | all parts together, with the real template deployed |
+//! | `postgres` | a PostgreSQL of our own |
+//! | `warehouse` | the SQL of `infra/sql` on it |
+//! | `ministack` | the local AWS |
+//! | `aws` | clients of the local AWS |
+//! | `deploy` | the two commands that deploy the template, here as on AWS |
+//! | `execution` | following an execution, and what its history shows |
+//! | `notifications` | a queue on the topic |
+//! | `process` | child processes that end with us |
 
-pub mod aws_cli;
-pub mod data_api;
+pub mod aws;
 pub mod demo;
-pub mod doctor;
-pub mod rerun;
+pub mod deploy;
+pub mod execution;
+pub mod ministack;
+pub mod notifications;
+pub mod postgres;
+pub mod process;
 pub mod stack;
 pub mod up;
+pub mod warehouse;

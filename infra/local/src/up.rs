@@ -1,7 +1,11 @@
 //! `make local`: the stack, kept up until somebody stops it.
 
-use crate::stack::notifications::Inbox;
-use crate::stack::{Options, REGION, Result, Stack, StackError, WORKGROUP, project};
+use loader::tools::project;
+use loader::{Error, Result};
+
+use crate::aws::REGION;
+use crate::notifications::Inbox;
+use crate::stack::{Options, Stack, WORKGROUP};
 
 /// Starts the stack, writes `target/local/env`, and says what to try.
 ///
@@ -43,8 +47,8 @@ async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
         exports.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
     }
     let path = project("target/local");
-    std::fs::create_dir_all(&path).map_err(|e| StackError::doing("make target/local", e))?;
-    std::fs::write(path.join("env"), exports).map_err(|e| StackError::doing("write target/local/env", e))?;
+    std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/local", e))?;
+    std::fs::write(path.join("env"), exports).map_err(|e| Error::doing("write target/local/env", e))?;
     print(
         r#"
 ready. In another shell:

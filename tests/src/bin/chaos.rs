@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use redshift_local::stack::process::interrupted;
-use redshift_local::stack::project;
+use loader::tools::project;
+use redshift_data_local::interrupted;
 use tests::Any;
 use tests::chaos::{plan, play, stack};
 

@@ -1,0 +1,44 @@
+//! `make doctor`: looks at a deployed stack and says what is wrong, and how to fix it.
+
+use serde_json::json;
+
+use super::aws::Calls;
+use super::checks;
+use super::facts::{Deployed, gather};
+use super::finding::{Finding, Verdict};
+use crate::{Error, Result};
+
+/// Checks the stack that this shell's region and credentials have, and prints what it found.
+///
+/// # Errors
+/// Where something is wrong.
+pub async fn doctor(stack: &str, mut print: impl FnMut(&str)) -> Result<()> {
+    let findings = examine(stack, &[]).await?;
+    for finding in &findings {
+        print(&finding.to_string());
+    }
+    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
+    match count(Verdict::Failure) {
+        0 => {
+            print(&format!("\nnothing is wrong; {} of {} checks in doubt", count(Verdict::Warning), findings.len()));
+            Ok(())
+        }
+        failed => Err(Error::new(format!("{failed} of {} checks failed", findings.len()))),
+    }
+}
+
+/// What is to be said about a stack; `environment` comes on top of the shell's.
+///
+/// # Errors
+/// Where nothing can be asked: a missing tool.
+pub async fn examine(stack: &str, environment: &[(&str, &str)]) -> Result<Vec<Finding>> {
+    let mut aws = Calls::start(environment)?;
+    let described = aws.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await;
+    let mut findings = vec![checks::stack(stack, &described)];
+    if let Ok(described) = described {
+        let deployed = Deployed::read(stack, &described);
+        let facts = gather(&mut aws, &deployed).await;
+        findings.extend(checks::all(&deployed, &facts));
+    }
+    Ok(findings)
+}

@@ -1,0 +1,51 @@
+//! How a check came out, and what to do about it.
+
+use std::fmt;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Could not be checked, or may be intended.
+    Warning,
+    /// Wrong: the program ends with a failure.
+    Failure,
+}
+
+/// One check and its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub check: &'static str,
+    pub verdict: Verdict,
+    pub text: String,
+    /// What to do about it; empty if there is nothing to do.
+    pub fix: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warn",
+            Verdict::Failure => "FAIL",
+        };
+        write!(f, "{word:<5} {:<15} {}", self.check, self.text)?;
+        for line in self.fix.lines() {
+            write!(f, "\n      {line}")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Ok, text: text.into(), fix: String::new() }
+}
+
+pub(super) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Warning, text: text.into(), fix: fix.into() }
+}
+
+pub(super) fn failure(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Failure, text: text.into(), fix: fix.into() }
+}

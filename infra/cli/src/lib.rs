@@ -1,0 +1,16 @@
+//! `loader`, the tool for whoever operates a stack: on AWS, or on the local stack by the environment's endpoints.
+//!
+//! | Module | Responsible for |
+//! |---|---|
+//! | `doctor` | what is wrong with a deployed stack, and how to fix it |
+//! | `rerun` | starting a failed execution again |
+//! | `grants` | what a database user needs in the warehouse |
+//! | `tools` | where `make setup` installs the tools that this project pins |
+
+pub mod doctor;
+mod error;
+pub mod grants;
+pub mod rerun;
+pub mod tools;
+
+pub use error::{Error, Result};

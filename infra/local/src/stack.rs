@@ -1,0 +1,123 @@
+//! The local stack: PostgreSQL, the Data API on it, MiniStack, and the real template deployed there.
+
+use aws_config::SdkConfig;
+use loader::{Error, Result};
+use redshift_data_local::{Config, Running};
+use tempfile::TempDir;
+
+use crate::aws::sdk_config;
+use crate::deploy::{self, Outputs};
+use crate::ministack::{self, MiniStack};
+use crate::postgres::Postgres;
+use crate::warehouse::Warehouse;
+
+/// The workgroup that exists here.
+pub const WORKGROUP: &str = "loader-workgroup";
+/// Its id.
+pub const WORKGROUP_ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+/// The cluster that exists here.
+pub const CLUSTER: &str = "loader-cluster";
+/// The name of the stack.
+pub const STACK_NAME: &str = "redshift-loader";
+/// The last job of the Glue workflow.
+pub const GLUE_JOB: &str = "new-orders-last-job";
+
+/// How the stack is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port of the local AWS; a free one where it is not given.
+    pub port: Option<u16>,
+    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are made anew.
+    pub database_url: Option<String>,
+    /// Factor for the state machine's waiting: tests do not wait for real.
+    pub wait_scale: Option<f64>,
+    /// Where Glue answers, in place of the local AWS, which has no workflow runs.
+    pub glue_url: Option<String>,
+    /// Parameters of the template, `Name=value`, over those of the serverless variant with a secret.
+    pub parameters: Vec<String>,
+}
+
+/// The stack while it runs. [`Stack::stop`] ends it in good order; dropping it ends the processes.
+pub struct Stack {
+    /// The database with the sample orders.
+    pub warehouse: Warehouse,
+    /// The stack's outputs.
+    pub outputs: Outputs,
+    /// The secret with the database user.
+    pub secret_arn: String,
+    /// Configuration for clients of the local AWS.
+    pub aws: SdkConfig,
+    /// Configuration for clients of the Data API.
+    pub redshift: SdkConfig,
+    /// The Data API on the warehouse.
+    pub data_api: Running,
+    ministack: MiniStack,
+    postgres: Option<Postgres>,
+    /// Folder for what lives as long as the stack; last, so that it goes last.
+    pub dir: TempDir,
+}
+
+impl Stack {
+    /// Starts everything, deploys the template and loads the sample orders. `say` is told each step.
+    ///
+    /// # Errors
+    /// A missing tool, a port in use, a PostgreSQL that cannot be reached, a failing deployment.
+    pub async fn start(options: &Options, mut say: impl FnMut(&str)) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("redshift-loader-").tempdir();
+        let dir = dir.map_err(|e| Error::doing("make a temporary folder", e))?;
+        // Taken first, so that a port in use is said before anything is started.
+        let port = ministack::take_port(options.port).await?;
+        let postgres = match &options.database_url {
+            Some(_) => None,
+            None => {
+                say("starting PostgreSQL");
+                Some(Postgres::start(dir.path()).await?)
+            }
+        };
+        let url = match (&options.database_url, &postgres) {
+            (Some(url), _) => url.clone(),
+            (None, Some(postgres)) => postgres.url(),
+            (None, None) => return Err(Error::new("no PostgreSQL")),
+        };
+        let warehouse = Warehouse::new(&url)?;
+        warehouse.reset().await?;
+
+        say("starting the Redshift Data API on it");
+        let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
+        let data_api = Running::start(Config::new(warehouse.config().clone(), endpoints)).await;
+        let data_api = data_api.map_err(|e| Error::doing("listen for the Data API", e))?;
+
+        say("starting MiniStack");
+        let mut endpoints = vec![("AWS_ENDPOINT_URL_REDSHIFT_DATA", data_api.url.as_str())];
+        endpoints.extend(options.glue_url.as_deref().map(|url| ("AWS_ENDPOINT_URL_GLUE", url)));
+        let ministack = MiniStack::start(port, &endpoints, options.wait_scale, dir.path()).await?;
+        say("deploying infra/template.yaml");
+        let secret_arn = deploy::prepare(&ministack.url(), dir.path()).await?;
+        let mut parameters = vec![
+            format!("WorkgroupName={WORKGROUP}"),
+            format!("WorkgroupId={WORKGROUP_ID}"),
+            format!("SecretArn={secret_arn}"),
+            format!("Database={}", warehouse.database()),
+            format!("GlueJobName={GLUE_JOB}"),
+        ];
+        parameters.extend_from_slice(&options.parameters);
+        let outputs = deploy::deploy(&ministack.url(), dir.path(), STACK_NAME, &parameters).await?;
+        let aws = sdk_config(&ministack.url()).await;
+        let redshift = sdk_config(&data_api.url).await;
+        Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, postgres })
+    }
+
+    /// Where the local AWS answers.
+    pub fn aws_url(&self) -> String {
+        self.ministack.url()
+    }
+
+    /// Ends everything that was started, and removes what it left.
+    pub async fn stop(self) {
+        self.ministack.stop().await;
+        self.data_api.stop().await;
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The warehouse on PostgreSQL: `infra/sql`, and looking at what became of it.
+
+use std::str::FromStr;
+
+use loader::grants::grants;
+use loader::tools::project;
+use loader::{Error, Result};
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+/// The database user that the secret names.
+pub const DB_USER: &str = "loader";
+
+/// A database that stands for Redshift's.
+#[derive(Debug, Clone)]
+pub struct Warehouse {
+    config: Config,
+    url: String,
+}
+
+impl Warehouse {
+    /// The warehouse at `postgresql://...`.
+    ///
+    /// # Errors
+    /// Where that is no such URL, or names no database.
+    pub fn new(url: &str) -> Result<Self> {
+        let config = Config::from_str(url).map_err(|e| Error::doing("DATABASE_URL", e))?;
+        if config.get_dbname().is_none() {
+            return Err(Error::new("DATABASE_URL names no database: postgresql://user@host:port/database"));
+        }
+        Ok(Self { config, url: url.to_owned() })
+    }
+
+    /// How to connect.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How to connect, as a URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its database's name.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn connect(&self) -> Result<Client> {
+        let (client, connection) = self
+            .config
+            .connect(NoTls)
+            .await
+            .map_err(|e| Error::new(format!("PostgreSQL is not reachable: {}; check DATABASE_URL", chain(&e))))?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Makes the schemas anew, with the sample orders.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn reset(&self) -> Result<()> {
+        self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
+        for file in ["postgres/shims.sql", "tables.sql", "procedures.sql", "sample.sql"] {
+            let path = project("infra/sql").join(file);
+            let sql = std::fs::read_to_string(&path).map_err(|e| Error::doing(file, e))?;
+            self.run(&sql).await.map_err(|e| Error::doing(file, e))?;
+        }
+        // On a PostgreSQL of somebody's own this may not be ours to do; only the doctor looks at it.
+        let _ = self.run(&format!("CREATE ROLE {DB_USER}")).await;
+        let procedures = ["dev.enriched_orders_sp", "dev.audit_orders_sp"];
+        let _ = self.run(&grants(DB_USER, &procedures, Some("dev.orders_audit"))).await;
+        Ok(())
+    }
+
+    /// Runs some SQL.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        self.connect().await?.batch_execute(sql).await.map_err(|e| Error::new(chain(&e)))
+    }
+
+    /// Asks for rows.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
+        self.connect().await?.query(sql, &[]).await.map_err(|e| Error::new(chain(&e)))
+    }
+
+    /// Asks for one number.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn number(&self, sql: &str) -> Result<i64> {
+        let rows = self.rows(sql).await?;
+        rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| Error::new(format!("no number: {sql}")))
+    }
+
+    /// The runs that the audit has unresolved rows of.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn unresolved_runs(&self) -> Result<Vec<i64>> {
+        let sql = "SELECT DISTINCT run_id FROM dev.orders_audit WHERE status <> 'RESOLVED' ORDER BY 1";
+        Ok(self.rows(sql).await?.iter().map(|row| row.get(0)).collect())
+    }
+}
+
+/// Runs one statement at a URL.
+pub(crate) async fn execute(url: &str, sql: &str) -> Result<()> {
+    Warehouse::new(url)?.run(sql).await
+}
+
+fn chain(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => db.to_string(),
+        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |s| format!("{error}: {s}")),
+    }
+}

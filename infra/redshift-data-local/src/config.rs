@@ -1,0 +1,26 @@
+//! What the service needs to know before it starts.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// How the Data API is set up here.
+#[derive(Debug)]
+pub struct Config {
+    /// The PostgreSQL that stands for Redshift; a request's Database chooses the database.
+    pub postgres: tokio_postgres::Config,
+    /// The workgroups and clusters that exist; every name does where this is empty.
+    pub endpoints: Vec<String>,
+    /// Rows in one page of a result. The service cuts by size.
+    pub page_rows: usize,
+    query_ids: AtomicI64,
+}
+
+impl Config {
+    /// A Data API on this PostgreSQL, for these workgroups and clusters.
+    pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
+        Self { postgres, endpoints, page_rows: 1000, query_ids: AtomicI64::new(1000) }
+    }
+
+    pub(crate) fn next_query_id(&self) -> i64 {
+        self.query_ids.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,199 @@
+//! Faults to order: what the service and the engine do on a bad day.
+//!
+//! `PUT /faults` with a JSON list of faults replaces those that are set; `GET /faults` shows what is left
+//! of them. A fault strikes as often as its `Times` says (once where it is absent) and is then gone.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::FailureType;
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// Only for this operation (`ExecuteStatement`, ...), where it is about a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Only for statements whose name has this in it, where it is about a statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_name: Option<String>,
+    /// How often.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FaultKind {
+    /// The call is refused by this error type, and does nothing.
+    Refuse(FailureType),
+    /// Short for a ThrottlingException.
+    Throttle,
+    /// Short for an ActiveStatementsExceededException.
+    TooManyStatements,
+    /// Short for an InternalServerException.
+    InternalError,
+    /// The call does its work, and its response is lost: the connection breaks.
+    LoseResponse,
+    /// A long poll returns after so many seconds, ended or not.
+    CutWait(f64),
+    /// The statement stays SUBMITTED for so many seconds.
+    SlowStart(f64),
+    /// The statement runs until it is cancelled.
+    NeverEnds,
+    /// A cancel takes so many seconds to be effective.
+    SlowCancel(f64),
+    /// The statement fails with this text, and does nothing.
+    FailWith(String),
+    /// The statement's session is ended by an administrator so many seconds after its start.
+    KillSession(f64),
+    /// The connection to the statement's session is lost so many seconds after its start.
+    LoseSession(f64),
+    /// PostgreSQL loses the statement's process so many seconds after its start, ends every session and
+    /// recovers. Works for a PostgreSQL on this machine that we may send signals to.
+    CrashServer(f64),
+    /// The statement is not known any more, as after 24 hours.
+    Expire,
+    /// The statement is described with this status.
+    UnknownStatus(String),
+}
+
+impl FaultKind {
+    /// What a call is refused by.
+    pub(crate) fn refusal(&self) -> Option<FailureType> {
+        match self {
+            Self::Refuse(kind) => Some(*kind),
+            Self::Throttle => Some(FailureType::ThrottlingException),
+            Self::TooManyStatements => Some(FailureType::ActiveStatementsExceededException),
+            Self::InternalError => Some(FailureType::InternalServerException),
+            _ => None,
+        }
+    }
+}
+
+/// The faults that are set.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    /// Replaces what is set.
+    pub fn set(&self, faults: Vec<Fault>) {
+        *self.lock() = faults;
+    }
+
+    /// What has not struck yet.
+    pub fn left(&self) -> Vec<Fault> {
+        self.lock().clone()
+    }
+
+    /// Takes a fault for a call or a statement, if one is set.
+    pub(crate) fn take<T>(
+        &self,
+        operation: &str,
+        name: Option<&str>,
+        pick: impl Fn(&FaultKind) -> Option<T>,
+    ) -> Option<T> {
+        let mut faults = self.lock();
+        let strikes = |f: &Fault| {
+            f.operation.as_deref().is_none_or(|o| o == operation)
+                && f.statement_name.as_deref().is_none_or(|part| name.unwrap_or_default().contains(part))
+        };
+        let (place, found) =
+            faults.iter().enumerate().find_map(|(n, f)| Some((n, pick(&f.kind).filter(|_| strikes(f))?)))?;
+        faults[place].times = faults[place].times.saturating_sub(1);
+        if faults[place].times == 0 {
+            faults.remove(place);
+        }
+        Some(found)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with one statement's run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Run {
+    pub(crate) slow_start: Option<Duration>,
+    pub(crate) never_ends: bool,
+    pub(crate) slow_cancel: Option<Duration>,
+    pub(crate) fail_with: Option<String>,
+    pub(crate) kill_after: Option<Duration>,
+    pub(crate) lose_after: Option<Duration>,
+    pub(crate) crash_after: Option<Duration>,
+}
+
+impl Run {
+    /// Takes what is set for a statement.
+    pub(crate) fn take(faults: &Faults, operation: &str, name: Option<&str>) -> Self {
+        let seconds = |s: &f64| Duration::try_from_secs_f64(*s).ok();
+        Self {
+            slow_start: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::SlowStart(s) = k { seconds(s) } else { None },
+            ),
+            never_ends: faults.take(operation, name, |k| (*k == FaultKind::NeverEnds).then_some(())).is_some(),
+            slow_cancel: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::SlowCancel(s) = k { seconds(s) } else { None },
+            ),
+            fail_with: faults
+                .take(operation, name, |k| if let FaultKind::FailWith(t) = k { Some(t.clone()) } else { None }),
+            crash_after: faults
+                .take(operation, name, |k| if let FaultKind::CrashServer(s) = k { seconds(s) } else { None }),
+            kill_after: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::KillSession(s) = k { seconds(s) } else { None },
+            ),
+            lose_after: faults.take(
+                operation,
+                name,
+                |k| if let FaultKind::LoseSession(s) = k { seconds(s) } else { None },
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_as_often_as_it_says_and_only_what_it_is_for() {
+        let faults = Faults::default();
+        faults.set(
+            serde_json::from_str(
+                r#"[{"Kind": "Throttle", "Operation": "DescribeStatement"}, {"Kind": {"Refuse": "ThrottlingException"},
+                "Operation": "DescribeStatement"}, {"Kind": {"FailWith": "x"}, "StatementName": "/0/1"}]"#,
+            )
+            .expect("faults"),
+        );
+        let throttle =
+            |operation| faults.take(operation, None, FaultKind::refusal) == Some(FailureType::ThrottlingException);
+        assert_eq!(
+            [
+                throttle("ExecuteStatement"),
+                throttle("DescribeStatement"),
+                throttle("DescribeStatement"),
+                throttle("DescribeStatement")
+            ],
+            [false, true, true, false]
+        );
+        assert!(Run::take(&faults, "ExecuteStatement", Some("m/e/0/2")).fail_with.is_none());
+        assert_eq!(Run::take(&faults, "ExecuteStatement", Some("m/e/0/1")).fail_with.as_deref(), Some("x"));
+        assert!(faults.left().is_empty());
+    }
+}

@@ -1,0 +1,274 @@
+//! The operations of the Data API.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::config::Config;
+use crate::faults::{FaultKind, Faults, Run};
+use crate::protocol::{ById, Execute, Failure, FailureType, List, Reply, check_wait};
+use crate::session;
+use crate::sql::bind;
+use crate::statement::{Statement, is_id};
+use crate::status::Status;
+
+/// How long descriptions and results are kept. [Amazon Redshift Management Guide]
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long a ClientToken finds its statement. [API model]
+const TOKEN_KEPT: Duration = Duration::from_secs(8 * 3600);
+/// The quota of active statements. [Amazon Redshift Management Guide]
+const MAX_ACTIVE: usize = 500;
+/// The most that ListStatements shows at once. [API model]
+const MAX_LISTED: usize = 100;
+
+/// The service: its statements, in the order of their coming.
+pub struct Service {
+    config: Arc<Config>,
+    statements: Mutex<Vec<Arc<Statement>>>,
+    by_token: Mutex<HashMap<String, Arc<Statement>>>,
+    faults: Faults,
+}
+
+impl Service {
+    /// A service without statements.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config: Arc::new(config),
+            statements: Mutex::default(),
+            by_token: Mutex::default(),
+            faults: Faults::default(),
+        }
+    }
+
+    /// Answers `RedshiftData.<Operation>`.
+    ///
+    /// # Errors
+    /// The service's own refusals.
+    pub async fn call(&self, operation: &str, request: Value) -> Reply {
+        let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
+        if let Some(kind) = self.faults.take(name, None, FaultKind::refusal) {
+            return Err(Failure::new(kind, "refused on purpose").of(request["Id"].as_str().unwrap_or_default()));
+        }
+        match name {
+            "ExecuteStatement" => self.execute(read(request)?, false).await,
+            "BatchExecuteStatement" => self.execute(read(request)?, true).await,
+            "DescribeStatement" => self.describe(&read(request)?).await,
+            "GetStatementResult" => self.result(&read(request)?).await,
+            "CancelStatement" => self.cancel(&read(request)?).await,
+            "ListStatements" => self.list(&read(request)?),
+            _ => Err(Failure::new(
+                FailureType::UnknownOperationException,
+                format!("{operation:?} is not an operation of the local Data API"),
+            )),
+        }
+    }
+
+    /// The faults that are set.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Cancels whatever runs, and waits a moment for it to end.
+    pub async fn cancel_all(&self) {
+        let active: Vec<_> = self.statements().iter().filter(|s| !s.status().has_ended()).cloned().collect();
+        for statement in &active {
+            statement.request_cancel();
+        }
+        for statement in &active {
+            ended(statement, Duration::from_secs(2)).await;
+        }
+    }
+
+    async fn execute(&self, request: Execute, batch: bool) -> Reply {
+        let operation = if batch { "BatchExecuteStatement" } else { "ExecuteStatement" };
+        request.check()?;
+        if request.sql.is_some() == batch || request.sqls.is_some() != batch {
+            let field = if batch { "Sqls" } else { "Sql" };
+            return Err(Failure::validation(format!("{field} must be provided.")));
+        }
+        let endpoint = request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref());
+        if !self.config.endpoints.is_empty() && !endpoint.is_some_and(|e| self.config.endpoints.contains(e)) {
+            return Err(Failure::validation("Redshift endpoint doesn't exist in this region."));
+        }
+        if let Some(sql) = &request.sql {
+            bind(sql, request.parameters.as_deref().unwrap_or_default())?;
+        }
+        let seconds = request.wait_time_seconds;
+        let statement = self.accept(request)?;
+        self.wait(&statement, operation, seconds).await;
+        Ok(statement.accepted(seconds.is_some()))
+    }
+
+    /// Finds the statement of a repeated request, or starts a new one.
+    fn accept(&self, request: Execute) -> Reply<Arc<Statement>> {
+        let mut tokens = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, statement| age(statement) < TOKEN_KEPT);
+        if let Some(known) = request.client_token.as_ref().and_then(|token| tokens.get(token)) {
+            // How long a caller waits is no part of what is asked.
+            let asked = Execute { wait_time_seconds: known.request.wait_time_seconds, ..request };
+            if asked == known.request {
+                return Ok(known.clone());
+            }
+            return Err(Failure::validation("ClientToken was already used for a different request."));
+        }
+        let mut statements = self.statements();
+        statements.retain(|s| age(s) < KEPT || !s.status().has_ended());
+        if statements.iter().filter(|s| !s.status().has_ended()).count() >= MAX_ACTIVE {
+            return Err(Failure::new(
+                FailureType::ActiveStatementsExceededException,
+                "The number of active statements exceeds the limit (500).",
+            ));
+        }
+        let operation = if request.sqls.is_some() { "BatchExecuteStatement" } else { "ExecuteStatement" };
+        let run = Run::take(&self.faults, operation, request.statement_name.as_deref());
+        let statement = Arc::new(Statement::new(request, run));
+        statements.push(statement.clone());
+        if let Some(token) = statement.request.client_token.clone() {
+            tokens.insert(token, statement.clone());
+        }
+        let (config, running) = (self.config.clone(), statement.clone());
+        tokio::spawn(async move { session::run(&config, &running).await });
+        Ok(statement)
+    }
+
+    async fn describe(&self, request: &ById) -> Reply {
+        check_wait(request.wait_time_seconds)?;
+        let (statement, part) = self.find(request)?;
+        self.wait(&statement, "DescribeStatement", request.wait_time_seconds).await;
+        let mut described = statement.describe();
+        let named = statement.request.statement_name.as_deref();
+        let unknown = |k: &FaultKind| if let FaultKind::UnknownStatus(s) = k { Some(s.clone()) } else { None };
+        if self.faults.take("DescribeStatement", named, |k| (*k == FaultKind::Expire).then_some(())).is_some() {
+            return Err(Failure::not_found(&statement.id, "Query does not exist."));
+        }
+        if let Some(status) = self.faults.take("DescribeStatement", named, unknown) {
+            described["Status"] = json!(status);
+        }
+        match part {
+            None => Ok(described),
+            Some(n) => {
+                let mut part = described["SubStatements"][n - 1].clone();
+                part["Database"] = described["Database"].clone();
+                Ok(part)
+            }
+        }
+    }
+
+    async fn result(&self, request: &ById) -> Reply {
+        check_wait(request.wait_time_seconds)?;
+        let (statement, part) = self.find(request)?;
+        if statement.request.sqls.is_some() && part.is_none() {
+            return Err(Failure::validation(
+                "BatchExecuteStatement result can only be retrieved with sub-statement id.",
+            ));
+        }
+        self.wait(&statement, "GetStatementResult", request.wait_time_seconds).await;
+        let state = statement.state.borrow().clone();
+        let result = match part {
+            None => state.whole.result,
+            Some(n) => state.parts.get(n - 1).and_then(|p| p.result.clone()),
+        };
+        let ready = state.whole.status == Status::Finished;
+        let Some(result) = result.filter(|r| ready && r.has_columns()) else {
+            return Err(Failure::not_found(
+                &statement.id,
+                "Query does not have result. Please check query status with DescribeStatement.",
+            ));
+        };
+        result.page(request.next_token.as_deref(), self.config.page_rows)
+    }
+
+    async fn cancel(&self, request: &ById) -> Reply {
+        let (statement, _) = self.find(request)?;
+        let status = statement.status();
+        if status.has_ended() {
+            return Err(Failure::validation(format!("Could not cancel a query that is already in {status} state.")));
+        }
+        statement.request_cancel();
+        Ok(json!({"Status": true}))
+    }
+
+    /// The long poll: until the statement has ended or the time is up.
+    async fn wait(&self, statement: &Statement, operation: &str, seconds: Option<u64>) {
+        let Some(seconds) = seconds else { return };
+        let cut =
+            |k: &FaultKind| if let FaultKind::CutWait(s) = k { Duration::try_from_secs_f64(*s).ok() } else { None };
+        let cut = self.faults.take(operation, statement.request.statement_name.as_deref(), cut);
+        ended(statement, cut.unwrap_or(Duration::from_secs(seconds))).await;
+    }
+
+    fn list(&self, request: &List) -> Reply {
+        let wanted = request.status.as_deref().unwrap_or("FINISHED");
+        if wanted != "ALL" && wanted.parse::<Status>().is_err() {
+            return Err(Failure::validation(format!("Status {wanted:?} is not one of the six, nor ALL.")));
+        }
+        let limit = request.max_results.filter(|n| *n > 0).unwrap_or(MAX_LISTED);
+        if limit > MAX_LISTED {
+            return Err(Failure::validation("MaxResults must have value less than or equal to 100."));
+        }
+        let same = |asked: &Option<String>, has: &Option<String>| asked.is_none() || asked == has;
+        let prefix = request.statement_name.as_deref().unwrap_or_default();
+        let statements = self.statements();
+        let mut newest_first = statements.iter().rev();
+        if let Some(last) = &request.next_token
+            && !newest_first.any(|s| s.id == *last)
+        {
+            return Err(Failure::validation("NextToken is not valid."));
+        }
+        let mut found: Vec<_> = newest_first
+            .filter(|s| wanted == "ALL" || s.status().to_string() == wanted)
+            .filter(|s| s.request.statement_name.as_deref().unwrap_or_default().starts_with(prefix))
+            .filter(|s| same(&request.database, &s.request.database))
+            .filter(|s| same(&request.workgroup_name, &s.request.workgroup_name))
+            .filter(|s| same(&request.cluster_identifier, &s.request.cluster_identifier))
+            .take(limit + 1)
+            .collect();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let mut answer = json!({"Statements": found.iter().map(|s| s.listed()).collect::<Vec<_>>()});
+        if let Some(last) = found.last().filter(|_| more) {
+            answer["NextToken"] = json!(last.id);
+        }
+        Ok(answer)
+    }
+
+    /// The statement of an Id, and which part of a batch it names.
+    fn find(&self, request: &ById) -> Reply<(Arc<Statement>, Option<usize>)> {
+        let id = request.id.as_deref().unwrap_or_default();
+        if !is_id(id) {
+            return Err(Failure::validation(
+                "id must satisfy regex pattern: ^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\\d+)?$",
+            ));
+        }
+        let (uuid, part) = id.split_once(':').map_or((id, None), |(uuid, part)| (uuid, part.parse().ok()));
+        let statements = self.statements();
+        let found = statements.iter().find(|s| age(s) < KEPT && s.id == uuid);
+        match (found, part) {
+            (Some(statement), None) => Ok((statement.clone(), None)),
+            (Some(s), Some(n)) if n >= 1 && n <= s.state.borrow().parts.len() => Ok((s.clone(), Some(n))),
+            _ => Err(Failure::not_found(id, "Query does not exist.")),
+        }
+    }
+
+    fn statements(&self) -> MutexGuard<'_, Vec<Arc<Statement>>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read<T: DeserializeOwned>(request: Value) -> Reply<T> {
+    serde_json::from_value(request).map_err(|e| Failure::new(FailureType::SerializationException, e.to_string()))
+}
+
+fn age(statement: &Statement) -> Duration {
+    Duration::try_from(OffsetDateTime::now_utc() - statement.created_at).unwrap_or_default()
+}
+
+async fn ended(statement: &Statement, limit: Duration) {
+    let mut state = statement.state.subscribe();
+    let ended = state.wait_for(|s| s.whole.status.has_ended());
+    let _ = tokio::time::timeout(limit, ended).await;
+}
