@@ -52,7 +52,7 @@ pub fn check_execution_id(text: &str) -> Result<&str> {
         }
         _ => return Ok(text),
     };
-    Err(Error::InvalidInput(format!("ExecutionId {why}")))
+    Err(Error::invalid_input(format!("ExecutionId {why}")))
 }
 
 /// Whether a text is the ARN of an execution whose name Step Functions takes. [Step Functions API reference,
@@ -83,7 +83,7 @@ impl LogicalAttempt {
 
     fn checked(self) -> Result<Self> {
         if self.statement_name().chars().count() > MAX_STATEMENT_NAME_CHARS {
-            return Err(Error::InvalidInput(format!(
+            return Err(Error::invalid_input(format!(
                 "ExecutionId or WorkflowRunId is too long: a statement name holds at most {MAX_STATEMENT_NAME_CHARS} characters"
             )));
         }

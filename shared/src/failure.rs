@@ -26,13 +26,15 @@ mod patterns;
 mod tests;
 mod text;
 
+use strum::VariantArray;
+
 use self::patterns::PATTERNS;
 use self::text::Message;
-use crate::statement::Status;
+use crate::status::Status;
 
 /// A class of engine failure. [`FailureKind::name`] is a public contract: it is the `Error` that
 /// status-checker reports and that a failed execution ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// Two transactions conflicted (Redshift error 1023), or a table was replaced under the statement's snapshot
@@ -70,42 +72,12 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Every class, for documentation and for the tests that hold it against the state machine.
-    pub const ALL: &[Self] = &[
-        Self::SerializationConflict,
-        Self::Deadlock,
-        Self::ConnectionLost,
-        Self::AbortedBySystem,
-        Self::AbortedByUser,
-        Self::ExternalScanFailed,
-        Self::DiskFull,
-        Self::PermissionDenied,
-        Self::ObjectNotFound,
-        Self::ConstraintViolation,
-        Self::StatementTimedOut,
-        Self::CancelNotConfirmed,
-        Self::StatementAborted,
-        Self::StatementFailed,
-    ];
+    /// Every class.
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The stable name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::SerializationConflict => "SerializationConflict",
-            Self::Deadlock => "Deadlock",
-            Self::ConnectionLost => "ConnectionLost",
-            Self::AbortedBySystem => "AbortedBySystem",
-            Self::AbortedByUser => "AbortedByUser",
-            Self::ExternalScanFailed => "ExternalScanFailed",
-            Self::DiskFull => "DiskFull",
-            Self::PermissionDenied => "PermissionDenied",
-            Self::ObjectNotFound => "ObjectNotFound",
-            Self::ConstraintViolation => "ConstraintViolation",
-            Self::StatementTimedOut => "StatementTimedOut",
-            Self::CancelNotConfirmed => "CancelNotConfirmed",
-            Self::StatementAborted => "StatementAborted",
-            Self::StatementFailed => "StatementFailed",
-        }
+        self.into()
     }
 
     /// Whether the same call, submitted anew, may succeed without anybody fixing anything.

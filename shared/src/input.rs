@@ -123,7 +123,7 @@ fn is_event(fields: &Map<String, Value>) -> bool {
 }
 
 fn refuse(why: &str) -> Error {
-    Error::InvalidInput(format!("{why}. Nothing was run."))
+    Error::invalid_input(format!("{why}. Nothing was run."))
 }
 
 /// What a value is, without the value.

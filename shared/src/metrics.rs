@@ -6,15 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::progress::{End, Progress, Ticket};
+use crate::ids::Ids;
+use crate::progress::{End, Progress};
 use crate::runtime::var;
-use crate::workflow::WorkflowRun;
 
 /// The namespace of all metrics here.
 pub const NAMESPACE: &str = "RedshiftLoader";
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Metric {
     /// How long a procedure that FINISHED ran; by procedure.
     LoadSeconds,
@@ -33,14 +33,7 @@ pub enum Metric {
 impl Metric {
     /// Its name in CloudWatch.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::LoadSeconds => "LoadSeconds",
-            Self::Attempts => "Attempts",
-            Self::AuditMismatches => "AuditMismatches",
-            Self::UnresolvedRuns => "UnresolvedRuns",
-            Self::UnresolvedHours => "UnresolvedHours",
-            Self::Notifications => "Notifications",
-        }
+        self.into()
     }
 
     fn unit(self) -> &'static str {
@@ -50,18 +43,6 @@ impl Metric {
             _ => "Count",
         }
     }
-}
-
-/// What a line of metrics comes from: properties to search by. No dimensions, each value of which would be a
-/// metric of its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// The execution's ARN.
-    pub execution: Option<&'a str>,
-    /// The statement's Id.
-    pub statement_id: Option<&'a str>,
-    /// The Glue workflow run.
-    pub workflow_run: &'a WorkflowRun,
 }
 
 /// Measures how a statement of a procedure ended; nothing while it runs.
@@ -74,26 +55,18 @@ pub fn statement_ended(progress: &Progress) {
     if failure.is_none() {
         values.push((Metric::LoadSeconds, *duration_seconds));
     }
-    let Ticket { id, execution_id, context, .. } = &progress.ticket;
-    let origin = Origin { execution: execution_id.as_deref(), statement_id: Some(id), workflow_run: context };
-    emit(origin, Some(procedure), &values);
+    emit(&progress.ticket.ids(), Some(procedure), &values);
 }
 
 /// Prints values under the stack that STACK_NAME names; without it (on a laptop) nobody would read them.
-pub fn emit(origin: Origin<'_>, procedure: Option<&str>, values: &[(Metric, f64)]) {
+pub fn emit(ids: &Ids, procedure: Option<&str>, values: &[(Metric, f64)]) {
     let Some(stack) = var("STACK_NAME") else { return };
-    let line = embedded(SystemTime::now(), &stack, origin, procedure, values).to_string();
+    let line = embedded(SystemTime::now(), &stack, ids, procedure, values).to_string();
     // One write: a line that is torn is no metric.
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-fn embedded(
-    now: SystemTime,
-    stack: &str,
-    origin: Origin<'_>,
-    procedure: Option<&str>,
-    values: &[(Metric, f64)],
-) -> Value {
+fn embedded(now: SystemTime, stack: &str, ids: &Ids, procedure: Option<&str>, values: &[(Metric, f64)]) -> Value {
     let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut dimensions = vec!["Stack"];
     let mut fields = Map::from_iter([("Stack".to_owned(), json!(stack))]);
@@ -101,14 +74,8 @@ fn embedded(
         dimensions.push("Procedure");
         fields.insert("Procedure".to_owned(), json!(procedure));
     }
-    // Under the names that the log lines have them by.
-    let ids = [
-        ("execution", origin.execution),
-        ("statement_id", origin.statement_id),
-        ("workflow_name", origin.workflow_run.workflow_name.as_deref()),
-        ("workflow_run_id", origin.workflow_run.workflow_run_id.as_deref()),
-    ];
-    fields.extend(ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?)))));
+    // Properties to search by, not dimensions: each value of one would be a metric of its own.
+    fields.extend(ids.fields().map(|(name, id)| (name.to_owned(), json!(id))));
     fields.extend(values.iter().map(|(metric, value)| (metric.name().to_owned(), json!(value))));
     let metrics: Vec<_> = values.iter().map(|(m, _)| json!({"Name": m.name(), "Unit": m.unit()})).collect();
     let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics});
@@ -122,16 +89,17 @@ fn embedded(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::WorkflowRun;
     use std::time::Duration;
 
     #[test]
     fn a_line_is_in_the_embedded_metric_format() {
         let now = UNIX_EPOCH + Duration::from_millis(1_767_225_600_000);
         let values = [(Metric::LoadSeconds, 1.5), (Metric::Attempts, 2.0)];
-        let workflow_run = &WorkflowRun { workflow_run_id: Some("wr_1".into()), ..WorkflowRun::default() };
-        let origin = Origin { execution: Some("e"), statement_id: Some("i"), workflow_run };
+        let workflow_run = WorkflowRun { workflow_run_id: Some("wr_1".into()), ..WorkflowRun::default() };
+        let ids = Ids { execution: Some("e".into()), workflow_run, ..Ids::default() };
         assert_eq!(
-            embedded(now, "s", origin, Some("dev.p"), &values),
+            embedded(now, "s", &ids, Some("dev.p"), &values),
             json!({
                 "_aws": {
                     "Timestamp": 1_767_225_600_000_u64,
@@ -142,11 +110,10 @@ mod tests {
                     }],
                 },
                 "Stack": "s", "Procedure": "dev.p", "LoadSeconds": 1.5, "Attempts": 2.0,
-                "execution": "e", "statement_id": "i", "workflow_run_id": "wr_1",
+                "execution": "e", "workflow_run_id": "wr_1",
             })
         );
-        let origin = Origin { execution: None, statement_id: None, workflow_run: &WorkflowRun::default() };
-        let plain = embedded(now, "s", origin, None, &[(Metric::UnresolvedRuns, 0.0)]);
+        let plain = embedded(now, "s", &Ids::default(), None, &[(Metric::UnresolvedRuns, 0.0)]);
         assert_eq!(plain["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Stack"]]));
     }
 }

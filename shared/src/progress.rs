@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, MAX_CAUSE_CHARS, Result, cut};
 use crate::failure::FailureKind;
+use crate::ids::Ids;
 use crate::polling;
-use crate::statement::{Description, StatementId, Status};
+use crate::statement::{Description, StatementId};
+use crate::status::Status;
 use crate::workflow::WorkflowRun;
 
 /// A statement runs 24 hours at most. [Amazon Redshift Management Guide]
@@ -22,8 +24,8 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Ticket {
-    /// The statement's Id.
-    pub id: String,
+    /// The statement.
+    pub id: StatementId,
     /// Time that the statement has, from its CreatedAt, before it is cancelled.
     pub timeout_seconds: u64,
     /// When the service accepted it.
@@ -66,6 +68,17 @@ fn one() -> u32 {
 }
 
 impl Ticket {
+    /// What logs and metrics about the statement carry.
+    pub fn ids(&self) -> Ids {
+        Ids {
+            execution: self.execution_id.clone(),
+            statement_id: Some(self.id.clone()),
+            statement_name: self.statement_name.clone(),
+            procedure: self.procedure.clone(),
+            workflow_run: self.context.clone(),
+        }
+    }
+
     /// The time to the deadline, as of `now`.
     pub fn left(&self, now: SystemTime) -> Duration {
         let elapsed = self.created_at.map_or(Duration::ZERO, |at| since(at, now));
@@ -102,7 +115,7 @@ pub fn check_timeout(seconds: u64) -> Result<u64> {
     if (1..=MAX_TIMEOUT.as_secs()).contains(&seconds) {
         return Ok(seconds);
     }
-    Err(Error::InvalidInput(format!(
+    Err(Error::invalid_input(format!(
         "TimeoutSeconds is {seconds}; it has to be 1 to {}, the longest that a statement may run",
         MAX_TIMEOUT.as_secs()
     )))
@@ -263,9 +276,9 @@ impl Progress {
 
 impl Ticket {
     /// A ticket for a statement that was just submitted.
-    pub fn new(id: &StatementId, timeout_seconds: u64, created_at: SystemTime) -> Self {
+    pub fn new(id: StatementId, timeout_seconds: u64, created_at: SystemTime) -> Self {
         Self {
-            id: id.to_string(),
+            id,
             timeout_seconds,
             created_at: Some(created_at),
             procedure: None,
@@ -330,8 +343,8 @@ mod rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{ID, id};
 
-    const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
     const GRACE: Duration = Duration::from_secs(300);
 
     fn start() -> SystemTime {
@@ -343,13 +356,12 @@ mod tests {
     }
 
     fn ticket(cancelled_after: Option<u64>) -> Ticket {
-        let id = StatementId::parse(ID).expect("valid");
-        Ticket { cancel_requested_at: cancelled_after.map(after), ..Ticket::new(&id, 100, start()) }
+        Ticket { cancel_requested_at: cancelled_after.map(after), ..Ticket::new(id(), 100, start()) }
     }
 
     fn described(status: Status, error: &str) -> Description {
         Description {
-            id: StatementId::parse(ID).expect("valid"),
+            id: id(),
             status,
             created_at: Some(start()),
             duration: Duration::from_millis(2500),

@@ -188,7 +188,7 @@ pub fn var_parsed<T: std::str::FromStr>(
         None => Ok(default),
         Some(text) => text
             .parse()
-            .map_err(|_| Error::InvalidConfiguration(format!("environment variable {name} has to be {expected}"))),
+            .map_err(|_| Error::invalid_configuration(format!("environment variable {name} has to be {expected}"))),
     }
 }
 
@@ -199,9 +199,9 @@ pub fn var_parsed<T: std::str::FromStr>(
 /// `InvalidInput` naming the field, the kind of what was found, and what was expected: nothing of the payload.
 pub fn parse<T: DeserializeOwned>(payload: Value) -> Result<T> {
     if !payload.is_object() {
-        return Err(Error::InvalidInput("the payload has to be a JSON object".into()));
+        return Err(Error::invalid_input("the payload has to be a JSON object"));
     }
-    payload::read(payload).map_err(|fault| Error::InvalidInput(format!("the payload does not fit: {fault}")))
+    payload::read(payload).map_err(|fault| Error::invalid_input(format!("the payload does not fit: {fault}")))
 }
 
 /// The answer of a function as JSON.

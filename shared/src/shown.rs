@@ -4,11 +4,6 @@
 //! into them only through one of the functions here: each returns the part that is proven to be a name, an id or a
 //! code, or nothing. A value is never shown, whatever it looks like.
 
-use serde_json::Value;
-
-use crate::call::QualifiedName;
-use crate::statement::StatementId;
-
 /// The longest id that is shown: a StatementName of the Data API has up to 2,048 characters. [API model]
 const MAX_ID_CHARS: usize = 2048;
 /// Redshift's longest word of status has 9 characters, and AWS's longest error code about 50.
@@ -47,37 +42,9 @@ pub fn endpoint(text: &str) -> Option<&str> {
     id(text).filter(|_| is_name)
 }
 
-/// The ids in a payload that was not checked yet: for the span of its log lines, so that a refusal has them too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids {
-    /// `ExecutionId`.
-    pub execution: Option<String>,
-    /// `Id`.
-    pub statement_id: Option<String>,
-    /// `StatementName`.
-    pub statement_name: Option<String>,
-    /// `Procedure`, without arguments.
-    pub procedure: Option<String>,
-}
-
-impl Ids {
-    /// The ids that `payload` holds; a field whose value is no id counts as absent.
-    pub fn of(payload: &Value) -> Self {
-        let text = |field: &str| payload.get(field).and_then(Value::as_str);
-        let shown = |field| text(field).and_then(id).map(str::to_owned);
-        Self {
-            execution: shown("ExecutionId"),
-            statement_id: text("Id").and_then(|t| StatementId::parse(t).ok()).map(|id| id.to_string()),
-            statement_name: shown("StatementName"),
-            procedure: text("Procedure").and_then(QualifiedName::shown).map(|name| name.to_string()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn only_what_has_the_form_is_shown() {
@@ -122,24 +89,6 @@ mod tests {
                 assert_eq!(show(text), None, "{name} of {text:?}");
             }
             assert_eq!(show(&"A".repeat(MAX_ID_CHARS + 1)), None, "{name} of a long text");
-        }
-    }
-
-    #[test]
-    fn the_ids_of_an_unchecked_payload_are_ids() {
-        let id = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
-        let ids = Ids::of(&json!({
-            "ExecutionId": "x", "Id": id, "StatementName": "direct/x/0/1", "Procedure": "dev.p('hunter2')",
-        }));
-        assert_eq!(ids.execution.as_deref(), Some("x"));
-        assert_eq!(ids.statement_id.as_deref(), Some(id));
-        assert_eq!(ids.statement_name.as_deref(), Some("direct/x/0/1"));
-        assert_eq!(ids.procedure.as_deref(), Some("dev.p"));
-        let poisoned = json!({
-            "ExecutionId": "it's", "Id": "hunter2", "StatementName": "a b", "Procedure": "hunter2"
-        });
-        for payload in [json!(null), json!([1]), json!({"Id": 7}), poisoned] {
-            assert_eq!(Ids::of(&payload), Ids::default(), "{payload}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::shown;
 
 /// A warehouse, a database in it, and the identity that runs the SQL. Its `Debug` shows the kind alone.
@@ -149,7 +149,7 @@ impl TryFrom<TargetFields> for Target {
     type Error = Error;
 
     fn try_from(fields: TargetFields) -> Result<Self> {
-        let refuse = |text: &str| Err(Error::InvalidInput(format!("invalid target: {text}")));
+        let refuse = |text: &str| Err(Error::invalid_input(format!("invalid target: {text}")));
         for (name, value) in TargetFields::NAMES.iter().zip([
             &fields.workgroup_name,
             &fields.cluster_identifier,
@@ -209,10 +209,13 @@ impl Target {
         };
         let name = name.and_then(shown::endpoint).map(|name| format!(" {name}")).unwrap_or_default();
         let region = region.and_then(shown::id).unwrap_or("of AWS_REGION");
-        Error::RequestRefused(format!(
-            "{error}; the request went to {kind}{name} in region {region}: if there is none, correct {field} in the \
+        Error::new(
+            ErrorKind::RequestRefused,
+            format!(
+                "{error}; the request went to {kind}{name} in region {region}: if there is none, correct {field} in the \
              request, or {variable} or AWS_REGION in the environment"
-        ))
+            ),
+        )
     }
 
     /// The workgroup, for Redshift Serverless.
@@ -335,7 +338,7 @@ mod tests {
     fn a_refusal_that_may_be_about_the_warehouse_names_it() {
         let serverless = Target::try_from(fields("loads", "", "d", "", "")).expect("valid");
         let odd = Target::try_from(fields("", "hunter2 '", "d", "", "")).expect("valid");
-        let refused = Error::StatementNotFound("failed to submit dev.p: ValidationException".into());
+        let refused = Error::new(ErrorKind::StatementNotFound, "failed to submit dev.p: ValidationException");
         let error = serverless.located(&refused, Some("eu-west-1"));
         assert_eq!(error.name(), "RequestRefused");
         assert_eq!(

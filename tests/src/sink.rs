@@ -163,7 +163,6 @@ async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> (S
 const PAGE: usize = 1000;
 
 fn redshift(operation: &str, body: &[u8], runs: usize) -> Value {
-    const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     match operation {
         "RedshiftData.GetStatementResult" => {
@@ -181,6 +180,6 @@ fn redshift(operation: &str, body: &[u8], runs: usize) -> Value {
             }
             answer
         }
-        _ => json!({"Id": ID, "Status": "FINISHED"}),
+        _ => json!({"Id": shared::testing::ID, "Status": "FINISHED"}),
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use futures_util::{StreamExt, stream};
 use loader::tools::project;
 use serde_json::{Value, json};
-use shared::{Error, FailureKind};
+use shared::{ErrorKind, FailureKind};
 use tests::engines::Answer::{self, Fail, Give, Late};
 use tests::engines::{Engines, Played, Scenario};
 use tests::{Outcome, failed, run, tests};
@@ -246,7 +246,7 @@ fn errors() -> Vec<Path> {
     // The retries of Throttled, used up: one try and 8 more. First, because it takes the longest.
     let mut all =
         vec![fails("throttled-for-ever", vec![Fail("Throttled"); 9], vec![], "Throttled", &["Submit", OUT[0], OUT[2]])];
-    for name in Error::NAMES {
+    for name in ErrorKind::ALL.iter().map(|kind| kind.name()) {
         let fail = || Fail(name);
         let well = |answers: &[(&'static str, Vec<Answer>)], task| {
             path(format!("{task}-fails-once-{name}"), answers, None, &[task])

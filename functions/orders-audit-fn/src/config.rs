@@ -61,10 +61,10 @@ impl Config {
     /// `InvalidConfiguration` naming the variable.
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let text = |name: &str, default: &str| var(name).unwrap_or_else(|| default.to_owned());
-        let wrong = |e: Error| Error::InvalidConfiguration(format!("environment: {e}"));
+        let wrong = |e: Error| Error::invalid_configuration(format!("environment: {e}"));
         let topic_arn = text("TOPIC_ARN", "");
         if !topic_arn.starts_with("arn:") {
-            return Err(Error::InvalidConfiguration(format!(
+            return Err(Error::invalid_configuration(format!(
                 "environment variable TOPIC_ARN is {topic_arn:?}; it has to be the ARN of an SNS topic"
             )));
         }
@@ -102,7 +102,7 @@ fn check_subject(subject: String) -> Result<String> {
     if fits && !subject.trim().is_empty() {
         return Ok(subject);
     }
-    Err(Error::InvalidConfiguration(format!(
+    Err(Error::invalid_configuration(format!(
         "environment variable NOTIFICATION_SUBJECT has to be a line without control characters, at most \
          {MAX_SUBJECT_CHARS} characters"
     )))
@@ -112,7 +112,7 @@ fn check_title(title: String) -> Result<String> {
     if title.chars().count() <= MAX_TITLE_CHARS && title.matches("{key}").count() <= MOST_KEYS {
         return Ok(title);
     }
-    Err(Error::InvalidConfiguration(format!(
+    Err(Error::invalid_configuration(format!(
         "environment variable NOTIFICATION_TITLE has to have at most {MAX_TITLE_CHARS} characters and {{key}} at most \
          {MOST_KEYS} times"
     )))
@@ -122,7 +122,7 @@ fn check_reminder(hours: u32) -> Result<u32> {
     if hours <= MOST_REMIND_HOURS {
         return Ok(hours);
     }
-    Err(Error::InvalidConfiguration(format!(
+    Err(Error::invalid_configuration(format!(
         "environment variable REMIND_AFTER_HOURS is {hours}; it has to be 0 to {MOST_REMIND_HOURS} hours"
     )))
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-pub mod config;
-pub mod message;
-pub mod publish;
-pub mod run_id;
-pub mod runs;
+mod audit_sql;
+mod audit_table;
+mod config;
+mod message;
+mod publish;
+mod query;
+mod run;
 
 pub use config::Config;
 
@@ -14,15 +16,16 @@ use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::attempt::{check_execution_id, execution_prefix};
 use shared::error::cut;
-use shared::metrics::{self, Metric, Origin};
+use shared::metrics::{self, Metric};
 use shared::runtime::Lazy;
-use shared::shown::Ids;
-use shared::{Error, Result, WorkflowRun, runtime};
-use tracing::{field, info, info_span};
+use shared::{Error, ErrorKind, Ids, Result, StatementId, runtime, span};
+use tracing::info;
 
-use message::{Composer, Digest, Notification};
-use publish::Publisher;
-use runs::{AuditTable, Mark, Run, Runs, When};
+use crate::audit_sql::{Notice, When};
+use crate::audit_table::{AuditTable, Runs};
+use crate::message::{Composer, Notification};
+use crate::publish::Publisher;
+use crate::run::{Digest, Run};
 
 /// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
 /// sent is marked, and reported.
@@ -45,22 +48,15 @@ pub async fn handle(
     payload: Value,
     context: &Context,
 ) -> Result<Value> {
-    let workflow = &WorkflowRun::of(&payload);
-    let ids = Ids::of(&payload);
-    let span = info_span!(
-        "notify",
-        execution = ids.execution.as_deref().unwrap_or(&context.request_id),
-        // That of the latest statement: the query, or a mark.
-        statement_id = field::Empty,
-        workflow_name = workflow.workflow_name,
-        workflow_run_id = workflow.workflow_run_id
-    );
+    let mut ids = Ids::of(&payload);
+    ids.execution.get_or_insert_with(|| context.request_id.clone());
+    let span = span!("notify", &ids);
     let work = async {
         let execution = match payload.get("ExecutionId") {
             None => &context.request_id,
             Some(id) => check_execution_id(id.as_str().unwrap_or_default())?,
         };
-        notify(warehouse, topic, config, (execution, workflow), context.deadline()).await
+        notify(warehouse, topic, config, (execution, ids), context.deadline()).await
     };
     runtime::within(span, work).await
 }
@@ -69,19 +65,25 @@ async fn notify(
     warehouse: &aws_sdk_redshiftdata::Client,
     topic: &Lazy<aws_sdk_sns::Client>,
     config: &Config,
-    (execution, workflow): (&str, &WorkflowRun),
+    (execution, ids): (&str, Ids),
     end: SystemTime,
 ) -> Result<Value> {
     let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
     let prefix = format!("{}notify/", execution_prefix(execution));
-    // A query that is cancelled then still leaves time to say so.
+    // A query that is cancelled then still leaves time to report it.
     let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let when = When { remind_after_hours: config.remind_after_hours, now };
     let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
-    let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow };
-    Job { table, publisher, composer, report: Report::default() }.run().await
+    let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow: &ids.workflow_run };
+    let mut job = Job { table, publisher, composer, report: Report::default() };
+    let outcome = job.run().await;
+    let Job { report, .. } = job;
+    outcome?;
+    info!(unresolved_runs = report.unresolved, notified = report.notified, "notified");
+    metrics::emit(&Ids { statement_id: report.statement_id.clone(), ..ids }, None, &report.measured());
+    report.into_answer()
 }
 
 /// One invocation's work.
@@ -94,7 +96,7 @@ struct Job<'a> {
 
 #[derive(Debug, Default)]
 struct Report {
-    statement_id: Option<String>,
+    statement_id: Option<StatementId>,
     unresolved: usize,
     mismatches: i64,
     waiting_seconds: i64,
@@ -108,34 +110,27 @@ struct Report {
 }
 
 impl Job<'_> {
-    async fn run(mut self) -> Result<Value> {
-        if let Err(error) = self.tell(Mark::Notified).await {
+    async fn run(&mut self) -> Result<()> {
+        if let Err(error) = self.notify(Notice::Mismatch).await {
             return Err(self.report.with_counts(error));
         }
         if self.table.config.notify_resolved && self.report.stopped.is_none() {
-            let told = self.tell(Mark::Closed).await;
-            self.report.stop_after(told);
+            let outcome = self.notify(Notice::Resolved).await;
+            self.report.stop_after(outcome);
         }
-        info!(unresolved_runs = self.report.unresolved, notified = self.report.notified, "notified");
-        let origin = Origin {
-            execution: Some(self.table.execution),
-            statement_id: self.report.statement_id.as_deref(),
-            workflow_run: self.composer.workflow,
-        };
-        metrics::emit(origin, None, &self.report.measured());
-        self.report.into_answer()
+        Ok(())
     }
 
-    /// Asks for runs and tells of those that are due, one by one or, above the limit, in one digest.
-    async fn tell(&mut self, what: Mark) -> Result<()> {
+    /// Asks for runs and notifies about those that are due, one by one or, above the limit, in one digest.
+    async fn notify(&mut self, notice: Notice) -> Result<()> {
         let limit = self.table.config.max_notifications;
-        let id = self.table.ask(what).await?;
-        self.report.statement_id.get_or_insert_with(|| id.to_string());
+        let id = self.table.ask(notice).await?;
+        self.report.statement_id.get_or_insert_with(|| id.clone());
         let mut runs = Runs::of(self.table.client, &id);
         let mut due: Vec<Run> = Vec::new();
         let mut digest = Digest::default();
         while let Some(run) = runs.next().await? {
-            if what == Mark::Notified {
+            if notice == Notice::Mismatch {
                 self.report.count(&run);
             }
             if !run.due || run.silenced {
@@ -151,45 +146,45 @@ impl Job<'_> {
             }
             due.push(run);
             if limit == 0 && due.len() == CHUNK {
-                self.send(what, &due).await;
+                self.send(notice, &due).await;
                 due.clear();
             }
         }
         if limit > 0 && digest.runs > limit {
-            self.send_digest(what, &digest).await;
+            self.send_digest(notice, &digest).await;
         }
         for chunk in due.chunks(CHUNK) {
-            self.send(what, chunk).await;
+            self.send(notice, chunk).await;
         }
         Ok(())
     }
 
     /// Publishes, then marks what went out: killed in between, the chunk is sent again.
-    async fn send(&mut self, what: Mark, runs: &[Run]) {
-        let compose = |run| match what {
-            Mark::Notified => self.composer.mismatch(run),
-            Mark::Closed => self.composer.resolved(run),
+    async fn send(&mut self, notice: Notice, runs: &[Run]) {
+        let compose = |run| match notice {
+            Notice::Mismatch => self.composer.mismatch(run),
+            Notice::Resolved => self.composer.resolved(run),
         };
         let notifications: Vec<Notification> = runs.iter().map(compose).collect();
-        let sent = self.publish(what, &notifications).await;
+        let sent = self.publish(notice, &notifications).await;
         let sent: Vec<Run> = sent.into_iter().map(|place| runs[place].clone()).collect();
-        let marked = self.table.mark(what, &sent).await;
+        let marked = self.table.mark(notice, &sent).await;
         self.report.stop_after(marked);
     }
 
-    async fn send_digest(&mut self, what: Mark, digest: &Digest) {
-        let notification = match what {
-            Mark::Notified => self.composer.digest(digest),
-            Mark::Closed => self.composer.resolved_digest(digest),
+    async fn send_digest(&mut self, notice: Notice, digest: &Digest) {
+        let notification = match notice {
+            Notice::Mismatch => self.composer.digest(digest),
+            Notice::Resolved => self.composer.resolved_digest(digest),
         };
-        if !self.publish(what, &[notification]).await.is_empty() {
-            let marked = self.table.mark_digest(what, digest).await;
+        if !self.publish(notice, &[notification]).await.is_empty() {
+            let marked = self.table.mark_digest(notice, digest).await;
             self.report.stop_after(marked);
         }
     }
 
     /// The places of what went out. After what stops everything nothing goes out, and all is counted still.
-    async fn publish(&mut self, what: Mark, notifications: &[Notification]) -> Vec<usize> {
+    async fn publish(&mut self, notice: Notice, notifications: &[Notification]) -> Vec<usize> {
         self.report.wanted += notifications.len();
         if self.report.stopped.is_some() {
             return Vec::new();
@@ -203,9 +198,9 @@ impl Job<'_> {
         };
         let name = |place: usize| notifications[place].run_id.clone();
         self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
-        match what {
-            Mark::Notified => self.report.notified += outcome.sent.len(),
-            Mark::Closed => self.report.resolved += outcome.sent.len(),
+        match notice {
+            Notice::Mismatch => self.report.notified += outcome.sent.len(),
+            Notice::Resolved => self.report.resolved += outcome.sent.len(),
         }
         self.report.stopped = outcome.stopped;
         outcome.sent
@@ -255,7 +250,7 @@ impl Report {
             return Err(self.with_counts(error));
         }
         if !self.failed.is_empty() {
-            return Err(Error::NotificationsIncomplete(self.counts()));
+            return Err(Error::new(ErrorKind::NotificationsIncomplete, self.counts()));
         }
         Ok(json!({
             "UnresolvedRuns": self.unresolved, "Notified": self.notified, "Resolved": self.resolved, "Failed": 0,

@@ -2,17 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use serde_json::json;
 use shared::WorkflowRun;
 use shared::error::cut;
 
+use crate::audit_sql::condition;
 use crate::config::{Audit, Words};
-use crate::run_id::RunId;
-use crate::runs::{Mismatches, Run};
+use crate::run::{Digest, Mismatches, Run, Severity};
 
-/// How many runs a digest names.
-const WORST: usize = 10;
 /// How many kinds of one run a notification names.
 const MOST_KINDS: usize = 20;
 /// The longest word or time of an audit table that is shown.
@@ -20,70 +17,41 @@ const MAX_WORD_CHARS: usize = 100;
 
 /// One notification, ready to send.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notification {
+pub(crate) struct Notification {
     /// The run it is about, as it is shown; that of a digest is `DIGEST`.
-    pub run_id: String,
+    pub(crate) run_id: String,
     /// The subject.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What a person reads.
-    pub text: String,
+    pub(crate) text: String,
     /// What a machine reads: `notification.schema.json` says how.
-    pub payload: String,
+    pub(crate) payload: String,
     /// Rows that do not match.
-    pub mismatches: i64,
+    pub(crate) mismatches: i64,
     /// The kinds of mismatch.
-    pub kinds: Vec<String>,
+    pub(crate) kinds: Vec<String>,
     /// How bad it is.
-    pub severity: Severity,
-}
-
-/// How bad it is, for filter policies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It is good: a run has become clean.
-    #[default]
-    Info,
-    /// Values differ, or Redshift has rows that S3 has not.
-    Warning,
-    /// Rows are missing in Redshift, or are there more than once; or the kind is one of another audit.
-    Error,
-}
-
-impl Severity {
-    /// The word in the attribute and the payload.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-
-    fn of(run: &Run) -> Self {
-        let mild = |m: &Mismatches| matches!(m.kind.as_str(), "DIFFERENT" | "MISSING_IN_STAGING");
-        if run.mismatches.iter().all(mild) { Self::Warning } else { Self::Error }
-    }
+    pub(crate) severity: Severity,
 }
 
 /// What goes into every message.
 #[derive(Debug, Clone, Copy)]
-pub struct Composer<'a> {
+pub(crate) struct Composer<'a> {
     /// The audit.
-    pub audit: &'a Audit,
+    pub(crate) audit: &'a Audit,
     /// Its words.
-    pub words: &'a Words,
+    pub(crate) words: &'a Words,
     /// The execution that notifies.
-    pub execution: &'a str,
+    pub(crate) execution: &'a str,
     /// The Glue workflow run that it loaded.
-    pub workflow: &'a WorkflowRun,
+    pub(crate) workflow: &'a WorkflowRun,
 }
 
 impl Composer<'_> {
     /// Puts an unresolved run into words.
-    pub fn mismatch(&self, run: &Run) -> Notification {
+    pub(crate) fn mismatch(&self, run: &Run) -> Notification {
         let Audit { table, key, time } = self.audit;
-        let condition = run.id.condition(key);
+        let condition = condition(key, &run.id);
         let mut text = format!("{}\n\n", self.title(run));
         for Mismatches { kind, rows, .. } in run.mismatches.iter().take(MOST_KINDS) {
             let _ = writeln!(text, "{rows} {} {}", if *rows == 1 { "row" } else { "rows" }, meaning(kind));
@@ -111,7 +79,7 @@ impl Composer<'_> {
     }
 
     /// Says that a run has become clean.
-    pub fn resolved(&self, run: &Run) -> Notification {
+    pub(crate) fn resolved(&self, run: &Run) -> Notification {
         let text = format!(
             "Resolved: {}\n\nAll {} of its mismatches are gone, or were resolved by hand.\n",
             self.title(run),
@@ -121,7 +89,7 @@ impl Composer<'_> {
     }
 
     /// One message in place of many about mismatches.
-    pub fn digest(&self, digest: &Digest) -> Notification {
+    pub(crate) fn digest(&self, digest: &Digest) -> Notification {
         let Audit { table, key, .. } = self.audit;
         let text = format!(
             "{} runs do not match, {} rows in all. This one message takes the place of {}.\n\nThe worst:\n{}\n\
@@ -129,21 +97,21 @@ impl Composer<'_> {
             digest.runs,
             digest.rows,
             digest.runs,
-            digest.list()
+            list(digest)
         );
         let subject = format!("{} runs: {}", digest.runs, self.words.subject);
         self.summary("digest", "DIGEST", digest, subject, text, digest.severity)
     }
 
     /// One message in place of many about runs that have become clean.
-    pub fn resolved_digest(&self, digest: &Digest) -> Notification {
+    pub(crate) fn resolved_digest(&self, digest: &Digest) -> Notification {
         let text = format!(
             "{} runs are clean again: all {} of their mismatches are gone, or were resolved by hand. This one message \
              takes the place of {}.\n\nThe largest:\n{}",
             digest.runs,
             digest.rows,
             digest.runs,
-            digest.list()
+            list(digest)
         );
         let subject = format!("Resolved: {} runs: {}", digest.runs, self.words.subject);
         self.summary("resolved_digest", "RESOLVED", digest, subject, text, Severity::Info)
@@ -206,42 +174,8 @@ impl Composer<'_> {
     }
 }
 
-/// What a digest counts.
-#[derive(Debug, Clone, Default)]
-pub struct Digest {
-    /// Runs.
-    pub runs: usize,
-    /// Rows of all of them.
-    pub rows: i64,
-    /// The runs with the most rows.
-    pub worst: Vec<(RunId, i64)>,
-    /// The worst severity.
-    pub severity: Severity,
-    /// The newest audit that changed one of them.
-    pub changed_in: i64,
-    /// When the last of them became clean, in seconds since 1970.
-    pub resolved_at: i64,
-    /// Whether the rows without a run id are among them.
-    pub without_id: bool,
-}
-
-impl Digest {
-    /// Counts a run.
-    pub fn add(&mut self, run: &Run) {
-        self.runs += 1;
-        self.rows += run.rows();
-        self.severity = self.severity.max(Severity::of(run));
-        self.changed_in = self.changed_in.max(run.changed_in);
-        self.resolved_at = self.resolved_at.max(run.resolved_at);
-        self.without_id |= run.id.is_none();
-        self.worst.push((run.id.clone(), run.rows()));
-        self.worst.sort_by_key(|(_, rows)| -rows);
-        self.worst.truncate(WORST);
-    }
-
-    fn list(&self) -> String {
-        self.worst.iter().map(|(id, rows)| format!("  {}: {rows} rows\n", id.shown())).collect()
-    }
+fn list(digest: &Digest) -> String {
+    digest.worst.iter().map(|(id, rows)| format!("  {}: {rows} rows\n", id.shown())).collect()
 }
 
 /// What a kind means, in words; an unknown one speaks for itself.

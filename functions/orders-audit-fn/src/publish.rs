@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use shared::runtime::Lazy;
-use shared::{Error, Result, shown};
+use shared::{Error, ErrorKind, Result, shown};
 use tracing::warn;
 
 use crate::message::Notification;
@@ -29,24 +29,24 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Publishes to one topic.
 #[derive(Debug, Clone, Copy)]
-pub struct Publisher<'a> {
+pub(crate) struct Publisher<'a> {
     /// The client.
-    pub client: &'a Lazy<Client>,
+    pub(crate) client: &'a Lazy<Client>,
     /// The topic, standard or FIFO.
-    pub topic_arn: &'a str,
+    pub(crate) topic_arn: &'a str,
     /// No call is started after it.
-    pub deadline: SystemTime,
+    pub(crate) deadline: SystemTime,
 }
 
 /// What became of a notification, by its place.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// The places of those that SNS took.
-    pub sent: Vec<usize>,
+    pub(crate) sent: Vec<usize>,
     /// The places of those that it did not take, and why.
-    pub failed: Vec<(usize, String)>,
+    pub(crate) failed: Vec<(usize, String)>,
     /// What every other notification would meet too: after it no call was begun.
-    pub stopped: Option<Error>,
+    pub(crate) stopped: Option<Error>,
 }
 
 /// A notification on its way.
@@ -63,7 +63,7 @@ impl Publisher<'_> {
     ///
     /// # Errors
     /// `Internal` for a notification that is no request.
-    pub async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
+    pub(crate) async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         for (place, notification) in notifications.iter().enumerate() {
             let entry = self.entry(place, notification)?;
@@ -126,27 +126,30 @@ impl Publisher<'_> {
                 Err(error) if error.code().is_some_and(is_about_the_key) => {
                     return Err(Error::from_sdk("publish to the topic under its key", error));
                 }
-                Err(error) => match Error::from_sdk("publish to the topic", error) {
-                    Error::TopicNotFound(text) => {
-                        return Err(Error::TopicNotFound(format!(
-                            "topic {} does not exist; check TOPIC_ARN, its account and region ({text})",
-                            self.topic_arn
-                        )));
+                Err(error) => {
+                    let error = Error::from_sdk("publish to the topic", error);
+                    why = error.to_string();
+                    match error.kind() {
+                        ErrorKind::TopicNotFound => {
+                            return Err(error.map_text(|text| {
+                                format!(
+                                    "topic {} does not exist; check TOPIC_ARN, its account and region ({text})",
+                                    self.topic_arn
+                                )
+                            }));
+                        }
+                        // The SDK does not retry every kind of throttling (KMS has its own), nor for long.
+                        ErrorKind::Throttled => {}
+                        ErrorKind::RequestRefused if batch.len() > 1 => {
+                            warn!(entries = batch.len(), "a batch was refused and is sent one by one: {error}");
+                            return Ok(batch);
+                        }
+                        // The SDK has already retried the first; the second is this entry's own fault. The others
+                        // go out, and are marked.
+                        ErrorKind::ServiceUnavailable | ErrorKind::RequestRefused => break,
+                        _ => return Err(error),
                     }
-                    // The SDK repeats not every kind of throttling (KMS has its own), nor for long.
-                    Error::Throttled(text) => why = text,
-                    Error::RequestRefused(text) if batch.len() > 1 => {
-                        warn!(entries = batch.len(), "a batch was refused and is sent one by one: {text}");
-                        return Ok(batch);
-                    }
-                    // The SDK has already repeated the first; the second is this entry's own fault. The others
-                    // go out, and are marked.
-                    Error::ServiceUnavailable(text) | Error::RequestRefused(text) => {
-                        why = text;
-                        break;
-                    }
-                    other => return Err(other),
-                },
+                }
             }
             if batch.is_empty() {
                 break;
@@ -216,7 +219,7 @@ fn settle(batch: Vec<Entry>, failed: &[BatchResultErrorEntry], outcome: &mut Sen
         None => Ok(left),
         Some(code) => {
             let code = shown::error_code(code).unwrap_or("KMS");
-            Err(Error::RequestRefused(format!("failed to publish to the topic under its key: {code}")))
+            Err(Error::new(ErrorKind::RequestRefused, format!("failed to publish to the topic under its key: {code}")))
         }
     }
 }

@@ -66,7 +66,7 @@ impl Job {
         let max_attempts = fields.max_attempts.unwrap_or(config.max_attempts);
         if !(1..=MOST_ATTEMPTS).contains(&max_attempts) {
             let text = format!("MaxAttempts is {max_attempts}; it has to be 1 to {MOST_ATTEMPTS}");
-            return Err(Error::InvalidInput(text));
+            return Err(Error::invalid_input(text));
         }
         let job = Self {
             call: CallFields { procedure: fields.procedure, arguments: fields.arguments, sql: fields.sql }
@@ -103,7 +103,7 @@ pub(crate) fn check_history(jobs: &[Job]) -> Result<()> {
         ),
         _ => format!("all attempts (MaxAttempts) of all {} procedures (TimeoutSeconds) together may take", jobs.len()),
     };
-    Err(Error::InvalidInput(format!(
+    Err(Error::invalid_input(format!(
         "{bounds} {events} events of an execution's history, which has room for {MOST_EVENTS}: lower one of the two{}",
         if jobs.len() > 1 { ", or run the list in two executions" } else { "" }
     )))

@@ -51,9 +51,8 @@ impl Config {
             let arguments = text("EMR_STEP_ARGUMENTS").unwrap_or_default();
             let arguments: Vec<_> = arguments.split_whitespace().map(str::to_owned).collect();
             if arguments.is_empty() {
-                return Err(Error::InvalidConfiguration(
-                    "environment variable EMR_STEP_ARGUMENTS is empty; EMR_CLUSTER_ID needs the step's arguments"
-                        .into(),
+                return Err(Error::invalid_configuration(
+                    "environment variable EMR_STEP_ARGUMENTS is empty; EMR_CLUSTER_ID needs the step's arguments",
                 ));
             }
             Ok(StepConfig { cluster, arguments, timeout: Duration::from_secs(step_seconds) })
@@ -78,7 +77,7 @@ fn names(list: &str) -> Result<Vec<String>> {
     });
     let wrong = |e: Error| {
         let why = format!("environment variable PROCEDURES has to be schema.procedure names separated by commas: {e}");
-        Error::InvalidConfiguration(why)
+        Error::invalid_configuration(why)
     };
     parts.map(|name| Ok(QualifiedName::parse(name.trim(), "name").map_err(wrong)?.to_string())).collect()
 }

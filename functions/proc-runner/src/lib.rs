@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::attempt::check_execution_id;
 use shared::runtime::{answer, parse, within};
-use shared::shown::Ids;
-use shared::{Error, LogicalAttempt, Result, WorkflowRun, metrics};
-use tracing::{Span, field, info_span};
+use shared::{Error, Ids, LogicalAttempt, Result, WorkflowRun, metrics, span};
+use tracing::{Span, field};
 
 use crate::call::Job;
 
@@ -60,7 +59,7 @@ enum Request {
 /// state machine's list; or, for a dry run, as the list itself; the input of a whole execution as `Plan`.
 fn read(payload: Value) -> Result<(Identity, Request)> {
     let Value::Object(mut fields) = payload else {
-        return Err(Error::InvalidInput("the payload has to be a JSON object".into()));
+        return Err(Error::invalid_input("the payload has to be a JSON object"));
     };
     let identity = Identity::FIELDS.into_iter().filter_map(|name| fields.remove_entry(name)).collect::<Map<_, _>>();
     let identity: Identity = parse(Value::Object(identity))?;
@@ -71,14 +70,13 @@ fn read(payload: Value) -> Result<(Identity, Request)> {
         (None, Some(call), None) => Request::Calls(vec![call]),
         (None, None, Some(Value::Array(list))) if identity.dry_run && !list.is_empty() => Request::Calls(list),
         _ => {
-            return Err(Error::InvalidInput(
-                "Procedures has to be a list of at least one call, and a list is for the state machine or a DryRun"
-                    .into(),
+            return Err(Error::invalid_input(
+                "Procedures has to be a list of at least one call, and a list is for the state machine or a DryRun",
             ));
         }
     };
     if !fields.is_empty() {
-        return Err(Error::InvalidInput("a field beside Plan, Call or Procedures belongs inside of it".into()));
+        return Err(Error::invalid_input("a field beside Plan, Call or Procedures belongs inside of it"));
     }
     Ok((identity, request))
 }
@@ -91,17 +89,10 @@ fn read(payload: Value) -> Result<(Identity, Request)> {
 /// # Errors
 /// `InvalidInput` before anything is sent; else as `statement::submit`.
 pub async fn handle(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
-    let workflow = WorkflowRun::of(&payload);
-    let ids = Ids::of(&payload);
-    let span = info_span!(
-        "submit",
-        execution = ids.execution.as_deref().unwrap_or(request_id),
-        procedure = field::Empty,
-        statement_name = field::Empty,
-        statement_id = field::Empty,
-        workflow_name = workflow.workflow_name,
-        workflow_run_id = workflow.workflow_run_id
-    );
+    let mut ids = Ids::of(&payload);
+    ids.execution.get_or_insert_with(|| request_id.to_owned());
+    // A call that is given as `Call` is named once it was checked.
+    let span = span!("submit", &ids);
     within(span, serve(client, config, payload, request_id)).await
 }
 

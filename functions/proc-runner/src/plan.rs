@@ -129,7 +129,7 @@ pub(crate) fn plan(config: &Config, input: &Value, execution_id: &str) -> Result
         let statements = statements(&jobs, execution_id, 0, 1)?;
         return Ok(Plan::DryRun(DryRun { dry_run: true, statements, gate, emr_step }));
     }
-    let count = u32::try_from(jobs.len()).map_err(|_| Error::InvalidInput("Procedures is too long a list".into()))?;
+    let count = u32::try_from(jobs.len()).map_err(|_| Error::invalid_input("Procedures is too long a list"))?;
     let nothing_yet = json!({
         "Statement": {"Payload": {"Id": "none", "Procedure": "none"}},
         "Answer": {"Payload": {"Context": {}}},

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;
 use shared::progress::{Progress, Ticket, decide};
-use shared::{Error, LogicalAttempt, Result, polling, statement};
+use shared::{Error, ErrorKind, LogicalAttempt, Result, polling, statement};
 use tokio::time::timeout;
 use tracing::{Span, field, info};
 
@@ -40,7 +40,7 @@ pub(crate) async fn submit(
         count,
         attempt: attempt.attempt(),
         max_attempts: job.max_attempts,
-        ..Ticket::new(&submitted.id, job.timeout_seconds, submitted.created_at)
+        ..Ticket::new(submitted.id.clone(), job.timeout_seconds, submitted.created_at)
     };
     // A repeated submit finds the statement of the first time, perhaps long under way; and only a description says
     // how a statement ended. One that has not is waited for once more: the poll costs less than the turn of the loop
@@ -56,10 +56,13 @@ pub(crate) async fn submit(
 /// Gives up a look that takes longer than [`LOOK_LIMIT`].
 async fn within_limit(look: impl Future<Output = Result<()>>) -> Result<()> {
     let late = |_| {
-        Error::ServiceUnavailable(format!(
-            "the look for another active statement took longer than {} s; nothing was submitted",
-            LOOK_LIMIT.as_secs()
-        ))
+        Error::new(
+            ErrorKind::ServiceUnavailable,
+            format!(
+                "the look for another active statement took longer than {} s; nothing was submitted",
+                LOOK_LIMIT.as_secs()
+            ),
+        )
     };
     timeout(LOOK_LIMIT, look).await.map_err(late)?
 }

@@ -6,11 +6,8 @@ use aws_sdk_redshiftdata::operation::execute_statement::ExecuteStatementOutput;
 use aws_sdk_redshiftdata::types::{StatementStatusString, StatusString};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use serde_json::json;
-use shared::testing::{assert_no_leak, leaks, logged, poisoned};
+use shared::testing::{EXECUTION as ARN, ID, assert_no_leak, leaks, logged, poisoned};
 use std::sync::{Arc, Mutex};
-
-const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
-const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1";
 
 fn config() -> Config {
     Config::from_env(|name| match name {

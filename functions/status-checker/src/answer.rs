@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shared::WorkflowRun;
+use strum::VariantArray;
 
 use crate::{gate, step};
 
@@ -24,7 +25,7 @@ pub(crate) enum Verdict {
 }
 
 /// Why nothing is loaded: names that are answers and no failures of the function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 pub enum Refusal {
     /// An earlier execution, or what one left in the warehouse, has not ended in time.
     QueueTimedOut,
@@ -41,26 +42,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::QueueTimedOut,
-        Self::WorkflowLookupFailed,
-        Self::WorkflowRunNotFound,
-        Self::WorkflowNotFinished,
-        Self::WorkflowNotSucceeded,
-        Self::EmrStepFailed,
-    ];
+    /// Every reason.
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The stable name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::QueueTimedOut => "QueueTimedOut",
-            Self::WorkflowLookupFailed => "WorkflowLookupFailed",
-            Self::WorkflowRunNotFound => "WorkflowRunNotFound",
-            Self::WorkflowNotFinished => "WorkflowNotFinished",
-            Self::WorkflowNotSucceeded => "WorkflowNotSucceeded",
-            Self::EmrStepFailed => "EmrStepFailed",
-        }
+        self.into()
     }
 }
 

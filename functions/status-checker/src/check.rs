@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_sdk_redshiftdata::Client;
 use serde_json::Value;
 use shared::progress::{Decision, Progress, Ticket, check_timeout, decide};
-use shared::{Result, StatementId, metrics, polling, runtime, statement};
+use shared::{Result, metrics, polling, runtime, statement};
 use tracing::{info, warn};
 
 use crate::Config;
@@ -17,7 +17,6 @@ pub(crate) async fn answer(client: &Client, config: &Config, ticket: Ticket) -> 
 }
 
 async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<Progress> {
-    let id = StatementId::parse(&ticket.id)?;
     check_timeout(ticket.timeout_seconds)?;
     let wait = match ticket.cancel_requested_at {
         // It returns at the end anyway, and a long roll-back costs fewer turns of the loop.
@@ -27,17 +26,17 @@ async fn check(client: &Client, config: &Config, mut ticket: Ticket) -> Result<P
         Some(_) => None,
         None => polling::long_poll(ticket.left(SystemTime::now())),
     };
-    let mut description = statement::describe(client, &id, wait).await?;
+    let mut description = statement::describe(client, &ticket.id, wait).await?;
     let mut decision = decide(&ticket, &description, config.grace, SystemTime::now());
     if decision == Decision::Cancel {
-        let taken = statement::cancel(client, &id).await?;
+        let taken = statement::cancel(client, &ticket.id).await?;
         warn!(timeout_seconds = ticket.timeout_seconds, taken, "cancellation requested");
         ticket.cancel_requested_at.get_or_insert_with(SystemTime::now);
         ticket.cancel_refused = !taken;
         if !taken {
             // Nothing to cancel: it has just ended, or does not run yet. The second is asked again at
             // the next check.
-            description = statement::describe(client, &id, None).await?;
+            description = statement::describe(client, &ticket.id, None).await?;
             decision = decide(&ticket, &description, config.grace, SystemTime::now());
         }
     }

@@ -33,7 +33,7 @@ impl Config {
         let seconds = |name, default, most| {
             let seconds = var_parsed(&var, name, "whole seconds", default)?;
             if seconds > most {
-                return Err(Error::InvalidConfiguration(format!(
+                return Err(Error::invalid_configuration(format!(
                     "environment variable {name} is {seconds}; it has to be at most {most} seconds"
                 )));
             }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::error::cut;
 use shared::input::Trigger;
-use shared::{Error, Result, WorkflowRun, runtime, shown};
+use shared::{Error, ErrorKind, Result, WorkflowRun, runtime, shown};
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Refusal, Verdict};
@@ -313,7 +313,7 @@ fn decide<'a>(workflow: &str, wanted: &Wanted, runs: &'a [Run], looks: u32) -> (
 
 /// What passes by itself is looked at again.
 fn after_failure(workflow: &str, error: &Error, memory: &Memory) -> Verdict {
-    let passes = matches!(error, Error::Throttled(_) | Error::ServiceUnavailable(_));
+    let passes = matches!(error.kind(), ErrorKind::Throttled | ErrorKind::ServiceUnavailable);
     if passes && memory.failed_looks < FAILED_LOOKS && memory.looks < LOOKS {
         return Verdict::Wait(PAUSE);
     }
@@ -444,11 +444,14 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_looked_at_again() {
-        let unavailable = Error::ServiceUnavailable("no answer".into());
-        let denied = Error::AccessDenied("no".into());
+        let unavailable = Error::new(ErrorKind::ServiceUnavailable, "no answer");
+        let denied = Error::new(ErrorKind::AccessDenied, "no");
         let memory = |looks, failed_looks| Memory { looks, failed_looks, workflow_run_id: None };
         let waits = |error: &Error, memory| after_failure("w", error, &memory) == Verdict::Wait(PAUSE);
-        assert!(waits(&unavailable, memory(1, 1)) && waits(&Error::Throttled("x".into()), memory(5, FAILED_LOOKS - 1)));
+        assert!(
+            waits(&unavailable, memory(1, 1))
+                && waits(&Error::new(ErrorKind::Throttled, "x"), memory(5, FAILED_LOOKS - 1))
+        );
         assert!(!waits(&unavailable, memory(6, FAILED_LOOKS)) && !waits(&unavailable, memory(LOOKS, 1)));
         assert!(!waits(&denied, memory(1, 1)));
         let Verdict::Refuse { error, cause } = after_failure("w", &denied, &memory(1, 1)) else { panic!("waits") };

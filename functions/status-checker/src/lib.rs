@@ -19,9 +19,7 @@ pub use turn::{LIMIT as TURN_LIMIT, QUEUE as TURN_STATES};
 use aws_types::SdkConfig;
 use serde_json::Value;
 use shared::runtime::{Lazy, lazy, within};
-use shared::shown::Ids;
-use shared::{Result, WorkflowRun};
-use tracing::info_span;
+use shared::{Ids, Result, span};
 
 use crate::request::Request;
 
@@ -53,26 +51,12 @@ impl Services {
 /// # Errors
 /// `InvalidInput`, `StatementNotFound`, `UnknownStatus`, `StillRunning`, and those of every call.
 pub async fn handle(services: &Services, config: &Config, payload: Value) -> Result<Value> {
-    let workflow = WorkflowRun::of(&payload);
     let ids = Ids::of(&payload);
-    macro_rules! span {
-        ($name:literal) => {
-            info_span!(
-                $name,
-                execution = ids.execution,
-                statement_id = ids.statement_id,
-                statement_name = ids.statement_name,
-                procedure = ids.procedure,
-                workflow_name = workflow.workflow_name,
-                workflow_run_id = workflow.workflow_run_id
-            )
-        };
-    }
     let span = match Request::name(&payload) {
-        "turn" => span!("turn"),
-        "gate" => span!("gate"),
-        "step" => span!("step"),
-        _ => span!("check"),
+        "turn" => span!("turn", &ids),
+        "gate" => span!("gate", &ids),
+        "step" => span!("step", &ids),
+        _ => span!("check", &ids),
     };
     let redshift = &services.redshift;
     // Boxed: the rare ones would otherwise make every check's future larger.

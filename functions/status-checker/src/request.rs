@@ -50,9 +50,8 @@ impl Request {
             "gate" => parse(payload).map(Self::Gate),
             "step" => parse(payload).map(Self::Step),
             "check" => parse(payload).map(|ticket| Self::Check(Box::new(ticket))),
-            _ => Err(Error::InvalidInput(
-                "nothing to check: give Id and TimeoutSeconds, or CancelExecution, or an execution's status event"
-                    .into(),
+            _ => Err(Error::invalid_input(
+                "nothing to check: give Id and TimeoutSeconds, or CancelExecution, or an execution's status event",
             )),
         }
     }

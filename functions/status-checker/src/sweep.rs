@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::attempt::{execution_prefix, is_statement_of};
 use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{Error, Result, Status, Target, TargetFields, WorkflowRun, runtime, shown};
+use shared::{Error, ErrorKind, Result, Status, Target, TargetFields, WorkflowRun, runtime, shown};
 use tokio::time::Instant;
 use tracing::{info_span, warn};
 
@@ -63,7 +63,7 @@ struct Swept {
 /// cancelled gets a moment to end.
 pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel) -> Result<Value> {
     if shown::id(&request.cancel_execution).is_none() {
-        return Err(Error::InvalidInput("CancelExecution is no id; it has to be an execution's ARN".into()));
+        return Err(Error::invalid_input("CancelExecution is no id; it has to be an execution's ARN"));
     }
     sweep(client, config, &request.cancel_execution, &request.input, request.context, Duration::ZERO).await
 }
@@ -73,10 +73,9 @@ pub(crate) async fn after_event(client: &Client, config: &Config, event: Ended) 
     let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
     let ended = ended && shown::id(&event.detail.execution_arn).is_some();
     if event.detail_type != "Step Functions Execution Status Change" || !ended {
-        return Err(Error::InvalidInput(
+        return Err(Error::invalid_input(
             "this event is not that of an execution that failed, was stopped or timed out (detail-type \
-             \"Step Functions Execution Status Change\", status FAILED, ABORTED or TIMED_OUT)"
-                .into(),
+             \"Step Functions Execution Status Change\", status FAILED, ABORTED or TIMED_OUT)",
         ));
     }
     let input = event.detail.input.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -161,15 +160,18 @@ fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Reque
                 if taken(left.id.as_str()) { "its cancellation was requested" } else { "it takes no cancellation" };
             format!("statement {} ({}): {what}", left.id, left.name)
         });
-        return Err(Error::StillRunning(format!(
-            "{} of the execution {execution} still run; one may be rolling back: see aws redshift-data \
+        return Err(Error::new(
+            ErrorKind::StillRunning,
+            format!(
+                "{} of the execution {execution} still run; one may be rolling back: see aws redshift-data \
              describe-statement: {}",
-            match running.len() {
-                1 => "1 statement".to_owned(),
-                n => format!("{n} statements"),
-            },
-            named.collect::<Vec<_>>().join("; ")
-        )));
+                match running.len() {
+                    1 => "1 statement".to_owned(),
+                    n => format!("{n} statements"),
+                },
+                named.collect::<Vec<_>>().join("; ")
+            ),
+        ));
     }
     let cancelled: Vec<_> = requests.keys().filter(|id| taken(id)).cloned().collect();
     let text = match cancelled.as_slice() {

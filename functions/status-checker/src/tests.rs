@@ -9,10 +9,7 @@ use aws_sdk_redshiftdata::operation::list_statements::ListStatementsOutput;
 use aws_sdk_redshiftdata::types::{StatementData, StatusString};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use serde_json::json;
-use shared::testing::{assert_no_leak, leaks, logged, poisoned};
-
-const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
-const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:run-1";
+use shared::testing::{EXECUTION as ARN, ID, assert_no_leak, leaks, logged, poisoned};
 
 fn config() -> Config {
     Config::from_env(|name| match name {

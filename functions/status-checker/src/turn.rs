@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::attempt::{ExecutionArn, check_execution_id};
 use shared::statement::{self, Listed};
-use shared::{Error, ExecutionInput, Result, Target, polling, runtime};
+use shared::{Error, ErrorKind, ExecutionInput, Result, Target, polling, runtime};
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Refusal, Verdict};
@@ -139,7 +139,8 @@ async fn started(services: &Services, arn: &str) -> Result<Execution> {
 /// A redriven execution queues from its redrive on: until then others went first.
 fn since(started: aws_smithy_types::DateTime, redriven: Option<aws_smithy_types::DateTime>) -> Result<SystemTime> {
     let time = redriven.unwrap_or(started);
-    SystemTime::try_from(time).map_err(|_| Error::ServiceUnavailable("an execution's start cannot be read".into()))
+    SystemTime::try_from(time)
+        .map_err(|_| Error::new(ErrorKind::ServiceUnavailable, "an execution's start cannot be read"))
 }
 
 /// The execution that does the same and still waits, if there is one. The oldest of all is not among `waiting`: it
@@ -223,8 +224,8 @@ mod tests {
     use aws_smithy_types::DateTime;
     use serde_json::json;
     use shared::runtime::lazy;
+    use shared::testing::ID;
 
-    const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
     const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:loader";
 
     fn arn(name: &str) -> String {

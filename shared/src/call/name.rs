@@ -22,7 +22,7 @@ impl QualifiedName {
             Some(name) => format!("{what} {name}: the name has to stand alone, without CALL, arguments or blanks"),
             None => format!("{what}: {why}"),
         };
-        Scanner::new(text).whole_name().map_err(|why| Error::InvalidInput(refuse(why)))
+        Scanner::new(text).whole_name().map_err(|why| Error::invalid_input(refuse(why)))
     }
 
     /// The name in a text that is meant to be one: what an error may show of it. That is the whole text if it is a

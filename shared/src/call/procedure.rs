@@ -68,15 +68,14 @@ impl TryFrom<CallFields> for ProcedureCall {
         match (fields.procedure, fields.arguments, fields.sql) {
             (Some(procedure), arguments, None) => Self::new(&procedure, arguments.unwrap_or_default()),
             (None, None, Some(sql)) => Self::from_sql(&sql),
-            (None, Some(_), Some(_)) => Err(Error::InvalidInput(
-                "Arguments go with Procedure; a call given as Sql holds its arguments as literals".into(),
+            (None, Some(_), Some(_)) => Err(Error::invalid_input(
+                "Arguments go with Procedure; a call given as Sql holds its arguments as literals",
             )),
             (Some(_), _, Some(_)) => {
-                Err(Error::InvalidInput("both Procedure and Sql are given; keep the one that is meant".into()))
+                Err(Error::invalid_input("both Procedure and Sql are given; keep the one that is meant"))
             }
-            (None, _, None) => Err(Error::InvalidInput(
-                "nothing to call: give Procedure (\"schema.procedure\") or Sql (\"CALL schema.procedure(...);\")"
-                    .into(),
+            (None, _, None) => Err(Error::invalid_input(
+                "nothing to call: give Procedure (\"schema.procedure\") or Sql (\"CALL schema.procedure(...);\")",
             )),
         }
     }
@@ -95,7 +94,7 @@ impl ProcedureCall {
     pub fn new(procedure: &str, arguments: Vec<ArgumentFields>) -> Result<Self> {
         let procedure = QualifiedName::parse(procedure, "Procedure")?;
         if arguments.len() > MAX_ARGUMENTS {
-            return Err(Error::InvalidInput(format!(
+            return Err(Error::invalid_input(format!(
                 "Procedure {procedure}: {} Arguments; Redshift takes at most {MAX_ARGUMENTS}",
                 arguments.len()
             )));
@@ -104,7 +103,7 @@ impl ProcedureCall {
         let mut list = Vec::new();
         let mut names = Vec::new();
         for (place, fields) in arguments.into_iter().enumerate() {
-            let refuse = |why: &str| Error::InvalidInput(format!("Procedure {procedure}: Arguments[{place}].{why}"));
+            let refuse = |why: &str| Error::invalid_input(format!("Procedure {procedure}: Arguments[{place}].{why}"));
             let Argument { name, term, bound } = Argument::check(fields).map_err(|why| refuse(&why))?;
             if names.contains(&name) {
                 return Err(refuse("Name is given twice; arguments are bound by position, each under its own name"));
@@ -129,7 +128,7 @@ impl ProcedureCall {
         let mut scanner = Scanner::new(sql);
         // The text may hold personal data: errors name the place, never the text.
         let refuse = |why: String| {
-            Error::InvalidInput(format!(
+            Error::invalid_input(format!(
                 "Sql must be exactly one CALL schema.procedure(...); with literals as arguments: {why}"
             ))
         };
@@ -173,7 +172,7 @@ impl ProcedureCall {
 
 fn check_size(sql: &str) -> Result<()> {
     if sql.len() > MAX_SQL_BYTES {
-        return Err(Error::InvalidInput(format!(
+        return Err(Error::invalid_input(format!(
             "the SQL is {} bytes long; the Data API takes at most {MAX_SQL_BYTES}",
             sql.len()
         )));

@@ -1,5 +1,5 @@
 use super::FailureKind::{self, *};
-use crate::statement::Status;
+use crate::status::Status;
 
 const GUIDE_WLM: &str = "Redshift guide, query monitoring rules and WLM timeout";
 const GUIDE_1023: &str = "Redshift guide, serializable isolation";

@@ -1,4 +1,4 @@
-//! The id of a run: as people read it, as machines read it, and as SQL finds it.
+//! The id of a run: as people read it, and as machines read it.
 //!
 //! The warehouse cuts a long id in the result, so that no row of it, no message and no SQL exceeds the services' limits.
 
@@ -13,7 +13,7 @@ const EMPTY: &str = "(empty)";
 
 /// A run of the upstream workflow. An audit row may have none, where the staged row had none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunId(Option<Id>);
+pub(crate) struct RunId(Option<Id>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Id {
@@ -40,7 +40,7 @@ impl RunId {
 
     /// The id for people and for SNS's attributes: never empty, and a text of its own for each id. A long one is cut,
     /// and its MD5 tells it from others.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match &self.0 {
             None => NONE.to_owned(),
             Some(Id::Whole(id)) if id.is_empty() => EMPTY.to_owned(),
@@ -51,7 +51,7 @@ impl RunId {
     }
 
     /// The id for machines: `null` for none, else the text as it is; a long one as it is shown.
-    pub fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match &self.0 {
             None => Value::Null,
             Some(Id::Whole(id)) => json!(id),
@@ -60,40 +60,27 @@ impl RunId {
     }
 
     /// Whether there is none.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The condition that finds its rows.
-    pub fn condition(&self, key: &str) -> String {
-        match self.sought() {
-            Sought::Null => format!("{key} IS NULL"),
-            Sought::Literal(id) => format!("{key} = {id}"),
-            Sought::Md5(hash) => format!("MD5({key}) = {hash}"),
+    /// What SQL can find its rows by.
+    pub(crate) fn sought(&self) -> Sought<'_> {
+        match &self.0 {
+            None => Sought::Null,
+            Some(Id::Whole(id)) => Sought::Id(id),
+            Some(Id::Cut { md5, .. }) => Sought::Md5(md5),
         }
-    }
-
-    pub(crate) fn sought(&self) -> Sought {
-        let id = match &self.0 {
-            None => return Sought::Null,
-            Some(Id::Cut { md5, .. }) => return Sought::Md5(format!("'{}'", md5.replace('\'', "''"))),
-            Some(Id::Whole(id)) => id,
-        };
-        // Means the same on Redshift, where a backslash escapes, and on PostgreSQL, where it does not. Quoted also
-        // where it is a number: a column of numbers reads it, one of text needs it.
-        let quoted = id.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
-        Sought::Literal(quoted.collect::<Vec<_>>().join(" || CHR(92) || "))
     }
 }
 
-/// What SQL finds a run by.
+/// What a run can be found by.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Sought {
+pub(crate) enum Sought<'a> {
     Null,
-    /// An SQL text that is the id.
-    Literal(String),
-    /// An SQL text that is the MD5 of an id which is too long to be written out: only one of a column of text can be.
-    Md5(String),
+    Id(&'a str),
+    /// Of an id that is too long to be written out: only one of a column of text can be.
+    Md5(&'a str),
 }
 
 impl From<Option<&str>> for RunId {
@@ -125,15 +112,5 @@ mod tests {
         let id = long(&"ü".repeat(300));
         let shown = format!("{}... [65535 characters, MD5 900150983cd24fb0d6963f7d28e17f72]", "ü".repeat(256));
         assert_eq!((id.shown(), id.value()), (shown.clone(), json!(shown)));
-    }
-
-    #[test]
-    fn a_run_is_found_by_a_condition_that_quotes() {
-        let condition = |id| RunId::from(id).condition("run_id");
-        assert_eq!(condition(None), "run_id IS NULL");
-        assert_eq!(condition(Some("007")), "run_id = '007'");
-        assert_eq!(condition(Some("it's")), "run_id = 'it''s'");
-        assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
-        assert_eq!(long(&"x".repeat(300)).condition("run_id"), "MD5(run_id) = '900150983cd24fb0d6963f7d28e17f72'");
     }
 }

@@ -4,13 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::types::Field;
+use shared::error::cut;
+use shared::statement::{self, Query};
+use shared::{Error, ErrorKind, FailureKind, Result, StatementId, Status, Target, polling};
 use tracing::{Span, field, info, warn};
-
-use crate::error::{Error, Result, cut};
-use crate::failure::FailureKind;
-use crate::polling;
-use crate::statement::{self, StatementId, Status};
-use crate::target::Target;
 
 /// What the engine's text is cut to in an error of [`run`].
 const MAX_ENGINE_CHARS: usize = 2_000;
@@ -19,17 +16,6 @@ const MAX_ENGINE_CHARS: usize = 2_000;
 /// with has to end first.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
-/// SQL of ours on the audit table: harmless to repeat, so it needs no token.
-#[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
-    /// The text.
-    pub sql: &'a str,
-    /// Named parameters.
-    pub parameters: &'a [(&'a str, &'a str)],
-    /// The statement's name.
-    pub name: &'a str,
-}
-
 /// Runs a query and waits for its end, at most until `deadline`; past it the query is cancelled. A
 /// conflict with another transaction, or a lost session, is tried three times in all.
 ///
@@ -37,7 +23,12 @@ pub struct Query<'a> {
 /// With the engine's text: `ServiceUnavailable` where the last try too failed in a way that passes by itself,
 /// `AuditQueryFailed` where it failed in another; `NotificationsIncomplete` where it takes too long; else as
 /// for every call.
-pub async fn run(client: &Client, target: &Target, query: Query<'_>, deadline: SystemTime) -> Result<StatementId> {
+pub(crate) async fn run(
+    client: &Client,
+    target: &Target,
+    query: Query<'_>,
+    deadline: SystemTime,
+) -> Result<StatementId> {
     let mut pauses = PAUSES.into_iter();
     loop {
         let (id, status) = once(client, target, query, deadline).await?;
@@ -48,10 +39,10 @@ pub async fn run(client: &Client, target: &Target, query: Query<'_>, deadline: S
         let text = described.error.unwrap_or_else(|| "no reason given".to_owned());
         let failed = format!("{} (statement {id}) is {status}: {}", query.name, cut(&text, MAX_ENGINE_CHARS));
         if !described.failure.is_some_and(FailureKind::is_retryable) {
-            return Err(Error::AuditQueryFailed(failed));
+            return Err(Error::new(ErrorKind::AuditQueryFailed, failed));
         }
         let Some(pause) = pauses.next().filter(|pause| SystemTime::now() + *pause < deadline) else {
-            return Err(Error::ServiceUnavailable(failed));
+            return Err(Error::new(ErrorKind::ServiceUnavailable, failed));
         };
         warn!(statement_id = %id, "trying again: {text}");
         tokio::time::sleep(pause).await;
@@ -74,11 +65,14 @@ async fn once(
         let Some(wait) = polling::long_poll(left()) else {
             statement::cancel(client, &id).await?;
             // Most likely it waits for the lock of an audit: the next try finds that ended.
-            return Err(Error::NotificationsIncomplete(format!(
-                "{} (statement {id}) was still {status} shortly before the function's deadline and was cancelled; \
+            return Err(Error::new(
+                ErrorKind::NotificationsIncomplete,
+                format!(
+                    "{} (statement {id}) was still {status} shortly before the function's deadline and was cancelled; \
                  it waits for an audit that runs, or needs more time",
-                query.name
-            )));
+                    query.name
+                ),
+            ));
         };
         status = statement::describe(client, &id, Some(wait)).await?.status;
     }
@@ -87,7 +81,7 @@ async fn once(
 
 /// Reads the result of one statement.
 #[derive(Debug)]
-pub struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     client: &'a Client,
     id: &'a StatementId,
     next: Option<String>,
@@ -96,11 +90,11 @@ pub struct Pages<'a> {
 
 /// One row of a result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row(Vec<Field>);
+pub(crate) struct Row(Vec<Field>);
 
 impl<'a> Pages<'a> {
     /// The pages of a statement that has FINISHED; before its end the service knows no result.
-    pub fn of(client: &'a Client, id: &'a StatementId) -> Self {
+    pub(crate) fn of(client: &'a Client, id: &'a StatementId) -> Self {
         Self { client, id, next: None, started: false }
     }
 
@@ -108,7 +102,7 @@ impl<'a> Pages<'a> {
     ///
     /// # Errors
     /// `StatementNotFound` where the result has expired (24 hours); else as for every call.
-    pub async fn next(&mut self) -> Result<Option<Vec<Row>>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Row>>> {
         if self.started && self.next.is_none() {
             return Ok(None);
         }
@@ -124,7 +118,7 @@ impl<'a> Pages<'a> {
 impl Row {
     /// A value as text: DECIMAL, date and time arrive as strings, whole numbers do not. Nothing for
     /// NULL and for a column that is not there.
-    pub fn text(&self, column: usize) -> Option<String> {
+    pub(crate) fn text(&self, column: usize) -> Option<String> {
         match self.0.get(column)? {
             Field::StringValue(text) => Some(text.clone()),
             Field::LongValue(number) => Some(number.to_string()),
@@ -135,7 +129,7 @@ impl Row {
     }
 
     /// A whole number, also where it arrives as a string.
-    pub fn integer(&self, column: usize) -> Option<i64> {
+    pub(crate) fn integer(&self, column: usize) -> Option<i64> {
         match self.0.get(column)? {
             Field::LongValue(number) => Some(*number),
             Field::StringValue(text) => text.parse().ok(),
@@ -153,12 +147,12 @@ impl From<Vec<Field>> for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::TargetFields;
     use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
     use aws_sdk_redshiftdata::operation::execute_statement::ExecuteStatementOutput;
     use aws_sdk_redshiftdata::operation::get_statement_result::GetStatementResultOutput;
     use aws_sdk_redshiftdata::types::{StatementStatusString, StatusString};
     use aws_smithy_mocks::{RuleMode, mock, mock_client};
+    use shared::testing::{ID, id, target};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -180,7 +174,7 @@ mod tests {
             .match_requests(|r| r.next_token() == Some("t"))
             .then_output(page(2, None));
         let client = mock_client!(aws_sdk_redshiftdata, RuleMode::Sequential, [&first, &last]);
-        let id = StatementId::parse("5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b").expect("valid");
+        let id = id();
         let mut pages = Pages::of(&client, &id);
         let mut seen = Vec::new();
         while let Some(rows) = pages.next().await.expect("page") {
@@ -193,7 +187,6 @@ mod tests {
     /// A warehouse where the first `failures` statements fail with `text`; what a query becomes, how many
     /// statements it took, and how long.
     async fn query(failures: usize, text: &'static str) -> (Result<StatementId>, usize, Duration) {
-        const ID: &str = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b";
         let submitted = Arc::new(AtomicUsize::new(0));
         let count = submitted.clone();
         let execute = mock!(Client::execute_statement).then_output(move || {
@@ -209,13 +202,10 @@ mod tests {
             output.error(text).build().expect("complete")
         });
         let client = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&execute, &describe]);
-        let own = |text: &str| Some(text.to_owned());
-        let fields = TargetFields { workgroup_name: own("w"), database: own("d"), ..TargetFields::default() };
-        let target = fields.try_into().expect("valid");
         let query = Query { sql: "UPDATE t SET a = 1", parameters: &[], name: "mark" };
         let begin = tokio::time::Instant::now();
         let deadline = SystemTime::now() + Duration::from_secs(60);
-        let outcome = run(&client, &target, query, deadline).await;
+        let outcome = run(&client, &target(), query, deadline).await;
         (outcome, submitted.load(Ordering::Relaxed), begin.elapsed())
     }
 
