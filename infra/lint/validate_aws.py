@@ -17,6 +17,8 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+import parameters
+
 DEFINITION = Path("infra/statemachines/loader.asl.json")
 # How a change set says that the stack is as the template has it.
 UNCHANGED = ("didn't contain changes", "No updates are to be performed")
@@ -70,10 +72,9 @@ def existing(cloudformation, stack):
     return found
 
 
-def parameters(path, architecture, template, stack):
+def overrides(path, architecture, template, stack):
     """As `aws cloudformation deploy` has them: what the file does not name keeps its deployed value."""
-    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    given = {"Architecture": architecture} | dict(line.split("=", 1) for line in lines)
+    given = {"Architecture": architecture} | parameters.read(path)
     kept = {p["ParameterKey"] for p in stack["Parameters"]} if stack else set()
     declared = {p["ParameterKey"] for p in template["Parameters"]}
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()] + [
@@ -91,7 +92,7 @@ def check_template(session, arguments):
         created = cloudformation.create_change_set(
             StackName=arguments.stack, ChangeSetName=name, ChangeSetType="UPDATE" if stack else "CREATE",
             Description="Created by make validate-aws, to be deleted", TemplateBody=body,
-            Parameters=parameters(arguments.parameters, arguments.architecture, summary, stack),
+            Parameters=overrides(arguments.parameters, arguments.architecture, summary, stack),
             Capabilities=["CAPABILITY_IAM"], Tags=[{"Key": "Application", "Value": "redshift-loader"}])
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":
