@@ -129,7 +129,7 @@ BEGIN
                 ) AS occurrence
             FROM dev.orders_final
         ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
-        -- Of a key that either side has more than once only the first is compared, always the same one: else
+        -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
         -- every audit would find that it looks different.
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
@@ -158,7 +158,7 @@ BEGIN
         SELECT 1 FROM audit_orders_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
     );
 
-    -- Known: seen again; NEW again where it was resolved or looks different now. One that returns begins a new
+    -- Known: seen again; NEW again if it was resolved or looks different now. One that returns begins a new
     -- life: it has not waited since its first.
     UPDATE dev.orders_audit
     SET status = CASE
@@ -241,7 +241,7 @@ BEGIN
 
     -- Rows that stand for the same mismatch would be seen, and re-opened, together. They become history, under
     -- a key that no audit finds; where one of them was open, one goes on in their place: rows that are alike in
-    -- all columns cannot be told apart.
+    -- all columns cannot be distinguished.
     DROP TABLE IF EXISTS migrate_orders_audit_sp_several;
     EXECUTE 'CREATE TEMP TABLE migrate_orders_audit_sp_several AS
         SELECT mismatch_key, MIN(run_id) AS run_id, MIN(order_id) AS order_id, MIN(kind) AS kind,

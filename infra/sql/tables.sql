@@ -42,17 +42,9 @@ CREATE TABLE IF NOT EXISTS dev.orders_final (
     order_ts TIMESTAMP
 );
 
--- One row a mismatch; README.md says how its life goes. run_id and order_id are NULL where the row in S3
+-- One row a mismatch; docs/AUDITS.md describes its life. run_id and order_id are NULL where the row in S3
 -- has none; mismatch_key is made of kind, run_id and order_id, and never NULL in what the audit records.
---
--- By hand, for run 42:
---   look:    SELECT * FROM dev.orders_audit WHERE run_id = 42 AND status <> 'RESOLVED';
---   resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE()
---            WHERE run_id = 42 AND status <> 'RESOLVED';
---            The next audit re-opens what is still there: silence that.
---   silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 42;
---            The whole run, whatever an audit adds to it meanwhile. It stays unresolved, and is counted.
---   and end: UPDATE dev.orders_audit SET silenced_until = NULL WHERE run_id = 42;
+-- That page has the statements to resolve or silence a run.
 CREATE TABLE IF NOT EXISTS dev.orders_audit (
     mismatch_key VARCHAR(96),
     run_id BIGINT,

@@ -63,7 +63,7 @@ fn is_execution(text: &str) -> bool {
 }
 
 impl LogicalAttempt {
-    /// `execution_id` is the execution's ARN, or any unique text where there is no execution (the
+    /// `execution_id` is the execution's ARN, or any unique text if there is no execution (the
     /// request id of a hand-made invocation).
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl LogicalAttempt {
     /// The same attempt, with the Glue workflow run that it belongs to in its statement's name.
     ///
     /// # Errors
-    /// `InvalidInput` where that makes the name too long.
+    /// `InvalidInput` if that makes the name too long.
     pub fn of_workflow_run(self, id: Option<String>) -> Result<Self> {
         Self { workflow_run: id, ..self }.checked()
     }
@@ -107,7 +107,7 @@ impl LogicalAttempt {
         ClientToken(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// `<machine>/<execution name>/<step>/<attempt>`, and behind it the workflow run where there is one.
+    /// `<machine>/<execution name>/<step>/<attempt>`, and behind it the workflow run if there is one.
     pub fn statement_name(&self) -> String {
         let run = self.workflow_run.as_ref().map(|id| format!("/{}", one_part(id))).unwrap_or_default();
         format!("{}{}/{}{run}", execution_prefix(&self.execution_id), self.step, self.attempt)
@@ -151,7 +151,7 @@ pub struct ExecutionArn<'a> {
 }
 
 impl<'a> ExecutionArn<'a> {
-    /// Reads an ARN; nothing where the text is none of an execution.
+    /// Reads an ARN; nothing if the text is none of an execution.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (account, resource) = text.split_once(":execution:")?;
         let (machine, name) = resource.split_once(':')?;

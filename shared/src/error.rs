@@ -17,7 +17,7 @@ pub const MAX_CAUSE_CHARS: usize = 8_000;
 /// The result of every fallible helper here.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// One failure of a function: its kind, and a text that says what was wrong and what to do.
+/// One failure of a function: its kind, and a text that names the problem and the fix.
 ///
 /// The text is made of our own words, and of what [`crate::shown`] lets through of a payload or an answer; it never holds
 /// secrets, SQL arguments, rows or a raw answer. There is no `source` for the same reason: that of an SDK error ends in
@@ -38,7 +38,7 @@ pub enum ErrorKind {
     /// An environment variable of the function is missing or wrong. Never retried.
     InvalidConfiguration,
     /// The Data API has too many active statements, or throttles for longer than the SDK's own
-    /// retries last. The same request may be repeated: it carries the same token.
+    /// retries last. The same request may be retried: it carries the same token.
     Throttled,
     /// Another statement of the same procedure is active, and the call asked to be the only one.
     AlreadyRunning,
@@ -47,10 +47,10 @@ pub enum ErrorKind {
     StatementNotFound,
     /// IAM refused the call. Never retried.
     AccessDenied,
-    /// AWS refused the request for what it says; repeating it would be refused again.
+    /// AWS refused the content of the request; a retry would be refused again.
     RequestRefused,
     /// The service did not answer, or answered 5xx, for longer than the SDK's own retries last. The
-    /// same request may be repeated: it carries the same token.
+    /// same request may be retried: it carries the same token.
     ServiceUnavailable,
     /// The Data API reported a status that this version does not know. Never taken for success.
     UnknownStatus,
@@ -76,7 +76,7 @@ impl ErrorKind {
         self.into()
     }
 
-    /// Whether Step Functions repeats the task with the same token: it passes by itself.
+    /// Whether Step Functions retries the task with the same token: it passes by itself.
     pub fn is_retried(self) -> bool {
         matches!(
             self,

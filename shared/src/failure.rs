@@ -18,8 +18,8 @@
 //!
 //! What is not recognised is never retried, nor is what a person did or what met a limit.
 //!
-//! A procedure that raises exactly one of the engine's messages cannot be told from the engine by its text,
-//! and runs again. That is accepted: procedures are harmless to repeat, and `MaxAttempts` bounds it.
+//! A procedure that raises exactly one of the engine's messages cannot be distinguished from the engine by its text,
+//! and runs again. That is accepted: procedures are idempotent, and `MaxAttempts` bounds it.
 
 mod patterns;
 #[cfg(test)]
@@ -65,9 +65,9 @@ pub enum FailureKind {
     StatementTimedOut,
     /// Past its TimeoutSeconds a cancel was requested, and the grace was over before the end.
     CancelNotConfirmed,
-    /// Ended as ABORTED, and the engine does not say why.
+    /// Ended as ABORTED, and the engine gives no reason.
     StatementAborted,
-    /// Anything else that the engine says.
+    /// Anything else that the engine reports.
     StatementFailed,
 }
 
@@ -80,7 +80,7 @@ impl FailureKind {
         self.into()
     }
 
-    /// Whether the same call, submitted anew, may succeed without anybody fixing anything.
+    /// Whether the same call, submitted again, may succeed without anybody fixing anything.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,

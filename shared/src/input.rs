@@ -20,7 +20,7 @@ pub struct ExecutionInput {
     pub dry_run: bool,
     /// The list of calls that it brings; nothing for the default list.
     pub procedures: Option<Vec<Value>>,
-    /// What it says about the Glue workflow run that the load belongs to.
+    /// What it tells about the Glue workflow run that the load belongs to.
     pub trigger: Trigger,
 }
 
@@ -38,7 +38,7 @@ pub struct Trigger {
     /// That run of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_run_id: Option<String>,
-    /// The workflow's run, where the event names it.
+    /// The workflow's run, if the event names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_run_id: Option<String>,
 }

@@ -24,7 +24,7 @@ pub enum Metric {
     AuditMismatches,
     /// Runs with such rows.
     UnresolvedRuns,
-    /// Hours since the oldest of them was first seen, silenced runs aside; 0 where there is none.
+    /// Hours since the oldest of them was first seen, silenced runs aside; 0 if there is none.
     UnresolvedHours,
     /// Messages sent.
     Notifications,

@@ -1,4 +1,4 @@
-//! Reads a payload into a type, and says what does not fit without a word of the payload.
+//! Reads a payload into a type, and reports what does not fit without a word of the payload.
 //!
 //! The errors of serde_json quote what they find, so they are not used. The deserializer here has an error of its
 //! own, which can hold nothing but what the code names: the fields of our types (`&'static str`), the places in lists,
@@ -38,7 +38,7 @@ pub fn near_miss<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= (name.len() + 2) / 4).then_some(name)
 }
 
-/// What is wrong with a field whose name is not known: with the name that was meant, where that can be told. The
+/// What is wrong with a field whose name is not known: with the name that was meant, if that is known. The
 /// unknown name itself may be anything, and is not shown.
 pub fn unknown_field(key: &str, known: &[&str]) -> String {
     match near_miss(key, known) {

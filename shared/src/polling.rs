@@ -26,7 +26,7 @@ const EVENTS_PER_LOOP: u64 = 9;
 /// The bounds of the pause between two looks at the queue of executions, in seconds.
 const LEAST_TURN_WAIT: u64 = 5;
 const MOST_TURN_WAIT: u64 = 300;
-/// How often a cancelled statement is looked at: somebody waits for the answer.
+/// How often a cancelled statement is checked: somebody waits for the answer.
 const WAIT_FOR_CANCEL: Duration = Duration::from_secs(2);
 
 /// How long to pause before the next check, in whole seconds from 1 to 60 (Step Functions' Wait takes

@@ -46,7 +46,7 @@ pub struct Ticket {
     /// The number of its call in the execution's list, from 0.
     #[serde(default)]
     pub step: u32,
-    /// How many calls the list has; absent where there is no list.
+    /// How many calls the list has; absent if there is no list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// The number of this attempt, from 1.
@@ -58,7 +58,7 @@ pub struct Ticket {
     /// When its cancellation was requested because its time was over.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
     pub cancel_requested_at: Option<SystemTime>,
-    /// Whether that request was refused, and has to be made again: a statement must run to be cancelled.
+    /// Whether that request was refused, and must be repeated: a statement must run to be cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_refused: bool,
 }
@@ -85,15 +85,15 @@ impl Ticket {
         Duration::from_secs(self.timeout_seconds).saturating_sub(elapsed)
     }
 
-    /// When its clock started: the earliest time that is known, and `now` where none is.
+    /// When its clock started: the earliest time that is known, and `now` if none is.
     ///
-    /// A description without a CreatedAt, or with one in the future, never starts the clock anew.
+    /// A description without a CreatedAt, or with one in the future, never starts the clock again.
     fn started(&self, description: &Description, now: SystemTime) -> SystemTime {
         [self.created_at, description.created_at].into_iter().flatten().fold(now, SystemTime::min)
     }
 
     /// What to submit once this has ended: the same call again after a failure that may pass, the next one of the
-    /// list after a success; nothing where the list is done or the failure stays.
+    /// list after a success; nothing if the list is done or the failure stays.
     fn next(&self, end: &End) -> Option<Cursor> {
         let count = self.count?;
         match &end.failure {
@@ -156,7 +156,7 @@ pub struct Progress {
     /// How it ended; absent while it runs.
     #[serde(flatten)]
     pub end: Option<End>,
-    /// What is to be submitted next; absent while it runs, and where nothing is.
+    /// What is to be submitted next; absent while it runs, and if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Cursor>,
 }
@@ -167,13 +167,13 @@ pub struct Progress {
 pub struct End {
     /// How long it ran, with parts of a second.
     pub duration_seconds: f64,
-    /// Rows returned or affected, where the engine says.
+    /// Rows returned or affected, if the engine reports them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_rows: Option<i64>,
     /// The engine's own number of the query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redshift_query_id: Option<i64>,
-    /// Why it failed; absent where it did not.
+    /// Why it failed; absent if it did not.
     #[serde(flatten)]
     pub failure: Option<Failure>,
 }
@@ -205,8 +205,8 @@ pub enum Decision {
 
 /// What to do about a statement that stands as described.
 ///
-/// Past the deadline the cancel is requested, once it was taken not again. Then the end is waited for, for
-/// at most `grace`: a roll-back takes its time, and a statement that made it after all is FINISHED.
+/// Past the deadline, requests cancellation until the service accepts it, then waits for the end, for
+/// at most `grace`: a roll-back takes time, and a statement that finishes meanwhile is FINISHED.
 pub fn decide(ticket: &Ticket, description: &Description, grace: Duration, now: SystemTime) -> Decision {
     let timeout = Duration::from_secs(ticket.timeout_seconds);
     let elapsed = since(ticket.started(description, now), now);

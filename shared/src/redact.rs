@@ -1,4 +1,4 @@
-//! Takes the arguments of a statement out of what the engine says about it.
+//! Takes the arguments of a statement out of what the engine reports about it.
 //!
 //! A person needs the engine's text, and a procedure may raise its arguments, or the engine may quote one that it
 //! cannot read. Each place that shows one becomes `<argument 1>`: the argument's place in the call.
@@ -28,11 +28,11 @@ const DISTINCT: usize = 6;
 const LONG: usize = 12;
 /// The least of a cut value that is replaced.
 const CUT: usize = 8;
-/// Zeros behind a fraction that are looked for.
+/// The most zeros behind a fraction that are sought.
 const MAX_PADDING: usize = 10;
 /// Words that every text may hold.
 const COMMON: &[&str] = &["true", "false", "null", "yes"];
-/// Characters of an engine's text that are looked at, far above what is shown of one.
+/// Characters of an engine's text that are checked, far above what is shown of one.
 const MAX_TEXT_CHARS: usize = 32_000;
 
 /// A value of a statement, and the place of the argument that holds it, from 1.

@@ -31,7 +31,7 @@ pub const SDK_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(38);
 pub const SDK_OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
 /// Time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Tries of one call: the SDK repeats 5xx, throttling and lost connections with a growing pause.
+/// Tries of one call: the SDK retries 5xx, throttling and lost connections with a growing pause.
 const ATTEMPTS: u32 = 5;
 
 /// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL and AWS_LAMBDA_LOG_FORMAT say. A panic is logged by
@@ -49,7 +49,7 @@ pub fn init_logging() {
 pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
 /// Does an invocation's work inside of the span that has its ids, and logs a failure there. The runtime logs
-/// the same error once more, after us and so without ids, and cannot be told not to.
+/// the same error once more, after us and so without ids, and cannot be stopped from doing so.
 ///
 /// # Errors
 /// Those of the work; `Internal` if it panics.
@@ -157,7 +157,7 @@ fn credentials(var: fn(&str) -> Option<String>) -> Option<Credentials> {
     Some(Credentials::new(id, secret, var("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
-/// Where the environment names an endpoint for one service, as `AWS_ENDPOINT_URL_REDSHIFT_DATA` does.
+/// The endpoints that the environment names for single services, as `AWS_ENDPOINT_URL_REDSHIFT_DATA` does.
 /// [AWS SDKs and Tools reference guide, "Service-specific endpoints"]
 #[derive(Debug)]
 struct Endpoints(fn(&str) -> Option<String>);
@@ -174,7 +174,7 @@ pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
-/// Reads and parses an environment variable, or takes `default` where it is absent.
+/// Reads and parses an environment variable, or takes `default` if it is absent.
 ///
 /// # Errors
 /// `InvalidConfiguration` naming the variable and what was expected.
@@ -207,7 +207,7 @@ pub fn parse<T: DeserializeOwned>(payload: Value) -> Result<T> {
 /// The answer of a function as JSON.
 ///
 /// # Errors
-/// `Internal` where it cannot be written as JSON.
+/// `Internal` if it cannot be written as JSON.
 pub fn answer(answer: impl Serialize) -> Result<Value> {
     serde_json::to_value(answer).map_err(|_| Error::internal("its answer cannot be written as JSON"))
 }

@@ -35,7 +35,7 @@ impl Status {
             Error::new(
                 ErrorKind::UnknownStatus,
                 format!(
-                    "the Data API reports {named}, which this version does not know; look at the statement with aws \
+                    "the Data API reports {named}, which this version does not know; see aws \
                      redshift-data describe-statement, and update the loader"
                 ),
             )

@@ -226,7 +226,7 @@ impl Target {
         }
     }
 
-    /// The cluster, where it is a provisioned one.
+    /// The cluster, if it is a provisioned one.
     pub fn cluster(&self) -> Option<&str> {
         match self {
             Self::ClusterSecret { cluster, .. }
@@ -247,7 +247,7 @@ impl Target {
         }
     }
 
-    /// The secret, where one is used.
+    /// The secret, if one is used.
     pub fn secret_arn(&self) -> Option<&str> {
         match self {
             Self::ServerlessSecret { secret_arn, .. } | Self::ClusterSecret { secret_arn, .. } => Some(secret_arn),
@@ -255,7 +255,7 @@ impl Target {
         }
     }
 
-    /// The database user, where one is named.
+    /// The database user, if one is named.
     pub fn db_user(&self) -> Option<&str> {
         match self {
             Self::ClusterUser { db_user, .. } => Some(db_user),

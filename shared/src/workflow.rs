@@ -34,7 +34,7 @@ fn run_id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
 }
 
 impl WorkflowRun {
-    /// The run in a payload's `Context`; none where there is none: it is what people are told, and chooses
+    /// The run in a payload's `Context`; none if there is none: it is what people read, and chooses
     /// nothing.
     pub fn of(payload: &Value) -> Self {
         payload.get("Context").cloned().and_then(|context| runtime::parse(context).ok()).unwrap_or_default()

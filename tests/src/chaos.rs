@@ -1,17 +1,17 @@
-//! The pipeline under faults: every kind of trouble, stops at random moments, duplicate events, mixtures.
+//! The pipeline under faults: every kind of fault, stops at random moments, duplicate events, mixtures.
 //!
-//! What must be zero whatever happens: attempts with more than one statement, statements left running,
-//! executions that hang, orders lost or loaded twice. How an execution ends is expected, too, where the
-//! trouble says.
+//! These must be zero in every scenario: attempts with more than one statement, statements left running, executions that
+//! hang, orders lost or loaded twice. A scenario may also expect how its executions end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_redshiftdata::types::StatusString;
 use loader::Error;
+use loader::terminal::{Table, numbers, table};
 use redshift_data_local::faults::{Fault, FaultKind};
 use redshift_data_local::protocol::FailureType;
-use redshift_local::execution::follow;
+use redshift_local::execution::{follow, start};
 use redshift_local::stack::{Options, Stack};
 use serde_json::{Value, json};
 
@@ -19,25 +19,25 @@ use crate::{Any, failed};
 
 /// An execution that has not ended by then hangs.
 const LIMIT: Duration = Duration::from_secs(90);
-/// What was cancelled has to have ended by then: the sweep, the slowest cancel, and some.
+/// What was cancelled must have ended by then: the sweep, the slowest cancel, and some.
 const SETTLED: Duration = Duration::from_secs(20);
-/// How long a submit that was in flight is looked for, here.
+/// How long a submit that was in flight is sought, here.
 const SWEEP_SECONDS: u32 = 4;
 
 /// How an execution is expected to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// The trouble is cured.
+    /// The loader recovers.
     Success,
     /// With this error.
     Error(&'static str),
-    /// However it likes.
+    /// In any way.
     Anything,
 }
 
-/// What befalls one trial.
+/// The faults of one trial.
 #[derive(Debug, Clone)]
-pub struct Trouble {
+pub struct Scenario {
     name: &'static str,
     faults: Vec<Fault>,
     /// Stop the executions so long after their start.
@@ -47,7 +47,7 @@ pub struct Trouble {
     expected: Expected,
 }
 
-/// What became of all trials with one trouble.
+/// The results of all trials of one scenario.
 #[derive(Debug, Default, Clone)]
 pub struct Row {
     executions: usize,
@@ -67,15 +67,13 @@ pub struct Report {
     unexpected: Vec<String>,
 }
 
-fn fault(kind: FaultKind, operation: Option<&str>, statement: Option<&str>, times: u32) -> Fault {
-    Fault { kind, operation: operation.map(str::to_owned), statement_name: statement.map(str::to_owned), times }
-}
+const EXECUTE: &str = "ExecuteStatement";
+const DESCRIBE: &str = "DescribeStatement";
 
-/// Every trouble by itself.
-fn catalogue() -> Vec<Trouble> {
+/// Every fault by itself.
+fn catalogue() -> Vec<Scenario> {
     use FaultKind as K;
-    let (execute, describe) = (Some("ExecuteStatement"), Some("DescribeStatement"));
-    let one = |name, faults, expected| Trouble { name, faults, stop_after: None, executions: 1, expected };
+    let one = |name, faults, expected| Scenario { name, faults, stop_after: None, executions: 1, expected };
     let ok = Expected::Success;
     let not_running = K::Refuse(FailureType::ValidationException);
     // A person did that.
@@ -83,60 +81,64 @@ fn catalogue() -> Vec<Trouble> {
     let conflict = "ERROR: 1023 Detail: Serializable isolation violation on table - 115561";
     vec![
         one("none", vec![], ok),
-        one("throttled submit", vec![fault(K::Throttle, execute, None, 3)], ok),
-        one("throttled describe", vec![fault(K::Throttle, describe, None, 3)], ok),
-        one("too many active statements", vec![fault(K::TooManyStatements, execute, None, 3)], ok),
-        one("500 on submit", vec![fault(K::InternalError, execute, None, 2)], ok),
-        one("500 on describe, for longer than the SDK tries", vec![fault(K::InternalError, describe, None, 6)], ok),
-        one("response lost after submit", vec![fault(K::LoseResponse, execute, None, 2)], ok),
-        one("response lost after describe", vec![fault(K::LoseResponse, describe, None, 2)], ok),
-        one("slow start", vec![fault(K::SlowStart(2.0), None, None, 1)], ok),
-        one("never ends", vec![fault(K::NeverEnds, None, Some("/0/"), 1)], Expected::Error("StatementTimedOut")),
+        one("throttled submit", vec![Fault::new(K::Throttle).on(EXECUTE).times(3)], ok),
+        one("throttled describe", vec![Fault::new(K::Throttle).on(DESCRIBE).times(3)], ok),
+        one("too many active statements", vec![Fault::new(K::TooManyStatements).on(EXECUTE).times(3)], ok),
+        one("500 on submit", vec![Fault::new(K::InternalError).on(EXECUTE).times(2)], ok),
+        one(
+            "500 on describe, for longer than the SDK tries",
+            vec![Fault::new(K::InternalError).on(DESCRIBE).times(6)],
+            ok,
+        ),
+        one("response lost after submit", vec![Fault::new(K::LoseResponse).on(EXECUTE).times(2)], ok),
+        one("response lost after describe", vec![Fault::new(K::LoseResponse).on(DESCRIBE).times(2)], ok),
+        one("slow start", vec![Fault::new(K::SlowStart(2.0))], ok),
+        one("never ends", vec![Fault::new(K::NeverEnds).of("/0/")], Expected::Error("StatementTimedOut")),
         one(
             "never ends, and its cancel takes long",
-            vec![fault(K::NeverEnds, None, Some("/0/"), 1), fault(K::SlowCancel(3.0), None, Some("/0/"), 1)],
+            vec![Fault::new(K::NeverEnds).of("/0/"), Fault::new(K::SlowCancel(3.0)).of("/0/")],
             Expected::Error("StatementTimedOut"),
         ),
         one(
             "never ends, and its cancel is refused at first",
-            vec![fault(K::NeverEnds, None, Some("/0/"), 1), fault(not_running, Some("CancelStatement"), None, 2)],
+            vec![Fault::new(K::NeverEnds).of("/0/"), Fault::new(not_running).on("CancelStatement").times(2)],
             Expected::Error("StatementTimedOut"),
         ),
-        one("expired", vec![fault(K::Expire, None, Some("/0/"), 1)], Expected::Error("StatementNotFound")),
+        one("expired", vec![Fault::new(K::Expire).of("/0/")], Expected::Error("StatementNotFound")),
         one(
             "unknown status",
-            vec![fault(K::UnknownStatus("HIBERNATING".into()), None, Some("/0/"), 1)],
+            vec![Fault::new(K::UnknownStatus("HIBERNATING".into())).of("/0/")],
             Expected::Error("UnknownStatus"),
         ),
-        one("1023 on the first attempt", vec![fault(K::FailWith(conflict.into()), None, Some("/0/1"), 1)], ok),
+        one("1023 on the first attempt", vec![Fault::new(K::FailWith(conflict.into())).of("/0/1")], ok),
         one(
             "1023 on every attempt",
-            vec![fault(K::FailWith(conflict.into()), None, Some("/0/"), 9)],
+            vec![Fault::new(K::FailWith(conflict.into())).of("/0/").times(9)],
             Expected::Error("SerializationConflict"),
         ),
-        one("session killed in mid-statement", vec![fault(K::KillSession(0.3), None, Some("/0/1"), 1)], killed),
-        one("connection lost in mid-statement", vec![fault(K::LoseSession(0.3), None, Some("/0/1"), 1)], ok),
-        one("PostgreSQL crashes in mid-statement", vec![fault(K::CrashServer(0.3), None, Some("/0/1"), 1)], ok),
-        one("session killed in mid-audit", vec![fault(K::KillSession(0.1), None, Some("/1/1"), 1)], killed),
-        one("connection lost in mid-audit", vec![fault(K::LoseSession(0.1), None, Some("/1/1"), 1)], ok),
+        one("session killed in mid-statement", vec![Fault::new(K::KillSession(0.3)).of("/0/1")], killed),
+        one("connection lost in mid-statement", vec![Fault::new(K::LoseSession(0.3)).of("/0/1")], ok),
+        one("PostgreSQL crashes in mid-statement", vec![Fault::new(K::CrashServer(0.3)).of("/0/1")], ok),
+        one("session killed in mid-audit", vec![Fault::new(K::KillSession(0.1)).of("/1/1")], killed),
+        one("connection lost in mid-audit", vec![Fault::new(K::LoseSession(0.1)).of("/1/1")], ok),
     ]
 }
 
-/// A plan of trials: each trouble `each` times, then stops at random moments, duplicates and mixtures.
-pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble> {
+/// A plan of trials: each fault `each` times, then stops at random moments, duplicates and mixtures.
+pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Scenario> {
     let catalogue = catalogue();
     let mut plan: Vec<_> = catalogue.iter().flat_map(|t| std::iter::repeat_n(t.clone(), each)).collect();
     let moment = |random: &mut fastrand::Rng| Duration::from_millis(random.u64(0..1500));
     for _ in 0..rest {
-        plan.push(Trouble {
+        plan.push(Scenario {
             name: "stopped at a random moment",
             // It does not end by itself: what is left running stays so unless it is cancelled.
-            faults: vec![fault(FaultKind::NeverEnds, None, Some("/0/"), 1)],
+            faults: vec![Fault::new(FaultKind::NeverEnds).of("/0/")],
             stop_after: Some(moment(random)),
             executions: 1,
             expected: Expected::Anything,
         });
-        plan.push(Trouble {
+        plan.push(Scenario {
             name: "duplicate event",
             faults: vec![],
             stop_after: None,
@@ -144,7 +146,7 @@ pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble
             expected: Expected::Success,
         });
         let faults = (0..random.usize(1..=3)).flat_map(|_| catalogue[random.usize(0..catalogue.len())].faults.clone());
-        plan.push(Trouble {
+        plan.push(Scenario {
             name: "random mixture",
             faults: faults.collect(),
             stop_after: random.bool().then(|| moment(random)),
@@ -156,51 +158,48 @@ pub fn plan(random: &mut fastrand::Rng, each: usize, rest: usize) -> Vec<Trouble
 }
 
 /// A stack for it: waiting is scaled, the sweep is short.
-///
-/// # Errors
-/// As [`Stack::start`].
 pub async fn stack() -> Result<Stack, Error> {
     let parameters = vec![format!("SweepSeconds={SWEEP_SECONDS}"), "CancelGraceSeconds=30".to_owned()];
     Stack::start(&Options { wait_scale: Some(0.05), parameters, ..Options::default() }, |_| ()).await
 }
 
 /// Plays a plan; `say` gets a line a trial.
-///
-/// # Errors
-/// Where the stack itself does not work.
-pub async fn play(stack: &Stack, seed: u64, plan: &[Trouble], mut say: impl FnMut(&str)) -> Any<Report> {
+pub async fn play(stack: &Stack, seed: u64, plan: &[Scenario], mut say: impl FnMut(&str)) -> Any<Report> {
     let mut report = Report { seed, rows: Vec::new(), unexpected: Vec::new() };
-    for (n, trouble) in plan.iter().enumerate() {
+    for (n, scenario) in plan.iter().enumerate() {
         let start = Instant::now();
-        let (row, ends) = trial(stack, trouble).await?;
+        let (row, ends) = trial(stack, scenario).await?;
         say(&format!(
             "{:>3}/{}  {:<48} {:>5.1} s  {}",
             n + 1,
             plan.len(),
-            trouble.name,
+            scenario.name,
             start.elapsed().as_secs_f64(),
             ends.join(", ")
         ));
         for end in &ends {
-            let fits = match trouble.expected {
+            let fits = match scenario.expected {
                 Expected::Success => end == "SUCCEEDED",
                 Expected::Error(name) => end == name,
                 Expected::Anything => true,
             };
             if !fits {
-                report.unexpected.push(format!("{}: ended with {end}, expected {:?}", trouble.name, trouble.expected));
+                report
+                    .unexpected
+                    .push(format!("{}: ended with {end}, expected {:?}", scenario.name, scenario.expected));
             }
         }
-        match report.rows.iter_mut().find(|(name, _)| *name == trouble.name) {
+        match report.rows.iter_mut().find(|(name, _)| *name == scenario.name) {
             Some((_, sum)) => sum.add(&row),
-            None => report.rows.push((trouble.name, row)),
+            None => report.rows.push((scenario.name, row)),
         }
     }
     Ok(report)
 }
 
-async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
+async fn trial(stack: &Stack, scenario: &Scenario) -> Any<(Row, Vec<String>)> {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    let machine = stack.outputs.get("StateMachineArn");
     stack.data_api.service.faults().set(vec![]);
     stack.warehouse.reset().await?;
     // Both take long enough to be stopped, killed and overtaken.
@@ -211,20 +210,19 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
         );
         stack.warehouse.run(&slower).await?;
     }
-    let mut faults = trouble.faults.clone();
+    let mut faults = scenario.faults.clone();
     // The first polls are cut short, so that the loop turns.
-    faults.push(fault(FaultKind::CutWait(0.2), None, None, 3));
+    faults.push(Fault::new(FaultKind::CutWait(0.2)).times(3));
     stack.data_api.service.faults().set(faults);
     let input = json!({"Procedures": [
         {"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 4, "MaxAttempts": 3},
         {"Procedure": "dev.audit_orders_sp", "TimeoutSeconds": 60, "MaxAttempts": 3}
     ]});
     let mut arns = Vec::new();
-    for _ in 0..trouble.executions {
-        let start = sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn"));
-        arns.push(start.input(input.to_string()).send().await?.execution_arn);
+    for _ in 0..scenario.executions {
+        arns.push(start(&sfn, machine, &input).await?);
     }
-    if let Some(moment) = trouble.stop_after {
+    if let Some(moment) = scenario.stop_after {
         tokio::time::sleep(moment).await;
         for arn in &arns {
             // One that has just ended cannot be stopped any more.
@@ -245,7 +243,7 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
         }
         ends.push(ended.error.unwrap_or_else(|| ended.status.to_string()));
     }
-    row.left_running = settle(stack, trouble.stop_after.is_some()).await?;
+    row.left_running = settle(stack, scenario.stop_after.is_some()).await?;
     for arn in &arns {
         row.ran_twice += ran_twice(stack, arn).await?;
     }
@@ -253,18 +251,16 @@ async fn trial(stack: &Stack, trouble: &Trouble) -> Any<(Row, Vec<String>)> {
     row.lost_or_doubled += wrong_orders(stack, lost).await?;
     // Whatever happened, running it again sets it right.
     stack.data_api.service.faults().set(vec![]);
-    let again =
-        sfn.start_execution().state_machine_arn(stack.outputs.get("StateMachineArn")).input("{}").send().await?;
-    let again = follow(&sfn, &again.execution_arn, LIMIT, |_| ()).await?;
+    let again = follow(&sfn, &start(&sfn, machine, &json!({})).await?, LIMIT, |_| ()).await?;
     if again.status.as_str() != "SUCCEEDED" {
-        return Err(failed(format!("after {:?} the pipeline does not recover: {:?}", trouble.name, again.cause)));
+        return Err(failed(format!("after {:?} the pipeline does not recover: {:?}", scenario.name, again.cause)));
     }
     row.lost_or_doubled += wrong_orders(stack, "<> 1").await?;
     Ok((row, ends))
 }
 
 /// Waits for what was cancelled to end; how many still run, in the service and in the engine. After a stop
-/// a submit may still be in flight, so it is looked at for as long as the sweep does.
+/// a submit may still be in flight, so it is checked for as long as the sweep does.
 async fn settle(stack: &Stack, stopped: bool) -> Any<usize> {
     let watch = Duration::from_secs(if stopped { u64::from(SWEEP_SECONDS) } else { 0 });
     let redshift = aws_sdk_redshiftdata::Client::new(&stack.redshift);
@@ -339,26 +335,40 @@ impl Report {
         json!({"seed": self.seed, "rows": rows.collect::<Vec<_>>()})
     }
 
-    /// As a table.
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "{:<48} {:>10} {:>9} {:>6} {:>9} {:>12} {:>4} {:>15}\n",
-            "fault", "executions", "succeeded", "failed", "ran twice", "left running", "hung", "lost or doubled"
-        );
+    /// As a table, with the sums in its last row.
+    pub fn table(&self) -> Table {
         let mut sum = Row::default();
         for (_, row) in &self.rows {
             sum.add(row);
         }
-        for (name, r) in self.rows.iter().map(|(n, r)| (*n, r)).chain([("all", &sum)]) {
-            text.push_str(&format!(
-                "{name:<48} {:>10} {:>9} {:>6} {:>9} {:>12} {:>4} {:>15}\n",
-                r.executions, r.succeeded, r.failed, r.ran_twice, r.left_running, r.hung, r.lost_or_doubled
-            ));
+        let rows = self.rows.iter().map(|(name, row)| (*name, row)).chain([("all", &sum)]);
+        let mut table = table([
+            "fault",
+            "executions",
+            "succeeded",
+            "failed",
+            "ran twice",
+            "left running",
+            "hung",
+            "lost or doubled",
+        ]);
+        for (name, row) in rows {
+            let counts = [
+                row.executions,
+                row.succeeded,
+                row.failed,
+                row.ran_twice,
+                row.left_running,
+                row.hung,
+                row.lost_or_doubled,
+            ];
+            table.add_row([name.to_owned()].into_iter().chain(counts.map(|count| count.to_string())));
         }
-        text
+        numbers(&mut table);
+        table
     }
 
-    /// What is not as it must be.
+    /// What is not as it should be.
     pub fn wrong(&self) -> Vec<String> {
         let rows = self.rows.iter().filter(|(_, r)| r.faults() > 0).map(|(name, r)| format!("{name}: {r:?}"));
         rows.chain(self.unexpected.iter().cloned()).collect()

@@ -52,7 +52,7 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// What a function is to answer.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum Reply {
     /// This.
     Give(Value),
     /// A failure with this `errorType`.
@@ -69,7 +69,7 @@ pub struct Scenario {
     /// The execution's input.
     pub input: Value,
     /// What each function answers, in turn; EMR by the names of its states.
-    pub answers: HashMap<&'static str, Vec<Answer>>,
+    pub answers: HashMap<&'static str, Vec<Reply>>,
     /// Whether the topic exists.
     pub topic: bool,
     /// Play it on moto alone: EMR fails, and then answers.
@@ -120,7 +120,7 @@ struct Scripts(Mutex<HashMap<String, Script>>);
 
 #[derive(Debug, Default)]
 struct Script {
-    answers: HashMap<&'static str, std::vec::IntoIter<Answer>>,
+    answers: HashMap<&'static str, std::vec::IntoIter<Reply>>,
     calls: Vec<(String, Value)>,
     asked: HashMap<String, usize>,
 }
@@ -131,7 +131,7 @@ impl Scripts {
     }
 
     /// The next answer of a function or state, to this payload.
-    fn answer(&self, name: &'static str, body: &[u8]) -> Option<Answer> {
+    fn answer(&self, name: &'static str, body: &[u8]) -> Option<Reply> {
         let payload: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = payload.to_string();
         // Every payload holds the execution's name: in its ARN, in the scripted Id, as the cluster's name.
@@ -158,12 +158,12 @@ async fn invoke(State(gateway): State<Gateway>, UrlPath(function): UrlPath<Strin
     let answer = gateway.scripts.answer(function, &body);
     let request_id = [("x-amzn-RequestId", "11111111-2222-3333-4444-555555555555")];
     match answer {
-        Some(Answer::Give(value)) => (request_id, value.to_string()).into_response(),
-        Some(Answer::Fail(name)) => {
+        Some(Reply::Give(value)) => (request_id, value.to_string()).into_response(),
+        Some(Reply::Fail(name)) => {
             let body = json!({"errorType": name, "errorMessage": format!("{name} on purpose")});
             (request_id, [("X-Amz-Function-Error", "Unhandled")], body.to_string()).into_response()
         }
-        Some(Answer::Late) => {
+        Some(Reply::Late) => {
             tokio::time::sleep(LATE).await;
             (request_id, "{}").into_response()
         }
@@ -201,14 +201,14 @@ struct Mocks {
 
 impl Mocks {
     /// Adds the answers of a machine's states, as test case "scripted".
-    fn add(&mut self, machine: &str, answers: &HashMap<&'static str, Vec<Answer>>) {
+    fn add(&mut self, machine: &str, answers: &HashMap<&'static str, Vec<Reply>>) {
         let mut states = Map::new();
         for (state, answers) in answers.iter().filter(|(name, _)| !FUNCTIONS.contains(name)) {
             let response = format!("{machine}-{state}");
-            let one = |answer: &Answer| match answer {
-                Answer::Give(value) => json!({"Return": value}),
-                Answer::Fail(name) => json!({"Throw": {"Error": name, "Cause": "on purpose"}}),
-                Answer::Late => Value::Null,
+            let one = |answer: &Reply| match answer {
+                Reply::Give(value) => json!({"Return": value}),
+                Reply::Fail(name) => json!({"Throw": {"Error": name, "Cause": "on purpose"}}),
+                Reply::Late => Value::Null,
             };
             let all = answers.iter().enumerate().map(|(n, answer)| (n.to_string(), one(answer)));
             self.responses.insert(response.clone(), Value::Object(all.collect()));
@@ -228,9 +228,6 @@ struct Engine {
 
 impl Engines {
     /// Starts both.
-    ///
-    /// # Errors
-    /// A missing tool, or what the engines say.
     pub async fn start() -> Any<Self> {
         let dir = TempDir::new()?;
         let scripts: Arc<Scripts> = Arc::default();
@@ -253,9 +250,6 @@ impl Engines {
     }
 
     /// Plays a scenario: what each engine made of it.
-    ///
-    /// # Errors
-    /// Where an engine does not come to an end.
     pub async fn play(&self, scenario: &Scenario) -> Any<Vec<(&'static str, Played)>> {
         self.mock(scenario).await?;
         let moto = &self.on_motos[self.turn.fetch_add(1, Ordering::Relaxed) % MOTOS];
@@ -359,9 +353,9 @@ impl Engine {
     async fn play(&self, scripts: &Scripts, scenario: &Scenario, engine: &str) -> Any<Played> {
         let name = format!("{}-on-{engine}", scenario.name);
         let answers = scenario.answers.iter().map(|(function, answers)| {
-            let own = |answer: &Answer| match answer {
-                Answer::Give(value) => {
-                    Answer::Give(serde_json::from_str(&value.to_string().replace("{name}", &name)).unwrap_or_default())
+            let own = |answer: &Reply| match answer {
+                Reply::Give(value) => {
+                    Reply::Give(serde_json::from_str(&value.to_string().replace("{name}", &name)).unwrap_or_default())
                 }
                 other => other.clone(),
             };
@@ -421,9 +415,6 @@ fn lambda_cause(text: &str) -> Value {
 }
 
 /// The real definition, with its substitutions filled in; functions go by their names.
-///
-/// # Errors
-/// Where it cannot be read.
 pub fn definition(topic: &str) -> Any<Value> {
     let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
     for (name, value) in [

@@ -31,9 +31,6 @@ struct Known {
 
 impl Glue {
     /// Starts it, without any run.
-    ///
-    /// # Errors
-    /// Where it cannot listen.
     pub async fn start() -> Any<Self> {
         let known: Arc<Mutex<Known>> = Arc::default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -64,7 +61,7 @@ async fn answer(State(known): State<Arc<Mutex<Known>>>, headers: HeaderMap, body
     };
     match headers.get("x-amz-target").and_then(|t| t.to_str().ok()) {
         Some("AWSGlue.GetWorkflowRuns") if request["Name"] == known.workflow => {
-            // A run a page, so that every page has to be read.
+            // A run a page, so that every page must be read.
             let page = request["NextToken"].as_str().and_then(|token| token.parse::<usize>().ok()).unwrap_or(0);
             let runs: Vec<_> = known.runs.get(page).into_iter().collect();
             let next = (page + 1 < known.runs.len()).then(|| (page + 1).to_string());

@@ -23,18 +23,12 @@ use tokio::task::JoinHandle;
 use crate::{Any, failed};
 
 /// A release build, as deployed: what benchmarks measure.
-///
-/// # Errors
-/// Says how to build it.
 pub fn release(name: &str) -> Any<PathBuf> {
     let path = project("target/release").join(name);
     if path.exists() { Ok(path) } else { Err(failed(format!("{name} is not built: run `make release`"))) }
 }
 
 /// A function of `tests/bench/rivals` on AWS's own runtime client for Python, to be started.
-///
-/// # Errors
-/// Says how to install it.
 pub fn python_function(module: &str) -> Any<Command> {
     let python = project(".tools/bench/bin/python");
     if !python.exists() {
@@ -46,19 +40,19 @@ pub fn python_function(module: &str) -> Any<Command> {
 }
 
 /// What a function answers: its response, or its error.
-pub type Answer = Result<Value, Value>;
+pub type Invoked = Result<Value, Value>;
 
 struct Event {
     payload: Value,
     deadline: SystemTime,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Invoked>,
 }
 
 #[derive(Clone)]
 struct Api {
     asked: Arc<watch::Sender<Option<Instant>>>,
     events: Arc<tokio::sync::Mutex<mpsc::Receiver<Event>>>,
-    pending: Arc<Mutex<Option<oneshot::Sender<Answer>>>>,
+    pending: Arc<Mutex<Option<oneshot::Sender<Invoked>>>>,
 }
 
 /// A bootstrap that runs.
@@ -72,9 +66,6 @@ pub struct Function {
 
 impl Function {
     /// Starts a program as a function; `environment` comes on top of what Lambda sets.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
     pub async fn start(mut command: Command, environment: &[(&str, &str)]) -> Any<Self> {
         let (events, received) = mpsc::channel(1);
         let events_of_api = Arc::new(tokio::sync::Mutex::new(received));
@@ -111,9 +102,6 @@ impl Function {
     }
 
     /// From the start of the process to its first request for an event.
-    ///
-    /// # Errors
-    /// Where it does not come in time.
     pub async fn ready(&self, time: Duration) -> Any<Duration> {
         let mut asked = self.asked.clone();
         let asked = tokio::time::timeout(time, asked.wait_for(Option::is_some)).await;
@@ -122,10 +110,7 @@ impl Function {
     }
 
     /// Invokes it; the answer comes later.
-    ///
-    /// # Errors
-    /// Where it has died.
-    pub async fn begin(&self, payload: Value, time: Duration) -> Any<oneshot::Receiver<Answer>> {
+    pub async fn begin(&self, payload: Value, time: Duration) -> Any<oneshot::Receiver<Invoked>> {
         let (answer, receiver) = oneshot::channel();
         let event = Event { payload, deadline: SystemTime::now() + time, answer };
         self.events.send(event).await.map_err(|_| failed("the function is gone"))?;
@@ -133,10 +118,7 @@ impl Function {
     }
 
     /// Invokes it and waits for its answer.
-    ///
-    /// # Errors
-    /// Where it dies.
-    pub async fn invoke(&self, payload: Value, time: Duration) -> Any<Answer> {
+    pub async fn invoke(&self, payload: Value, time: Duration) -> Any<Invoked> {
         let answer = self.begin(payload, time).await?;
         Ok(tokio::time::timeout(time, answer).await.map_err(|_| failed("no answer in time"))??)
     }

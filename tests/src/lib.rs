@@ -73,9 +73,6 @@ where
 }
 
 /// Runs a program to its end, or until a signal is to end it: what it has started is dropped then.
-///
-/// # Errors
-/// Those of the program, or that it was interrupted.
 pub async fn until_interrupted(program: impl Future<Output = Any<()>>) -> Any<()> {
     tokio::select! {
         outcome = program => outcome,

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 use crate::{Any, failed};
 
-/// So many requests are on their way at once, where they are not long polls.
+/// Requests in flight at once, apart from long polls.
 const AT_ONCE: usize = 32;
 /// The lock that holds the statements: their sessions wait for it.
 const LOCK: u32 = 811_004;
-/// It has to hold longer than it takes to open all polls.
+/// It must hold longer than it takes to open all polls.
 const HELD_SECONDS: u32 = 600;
 /// The longest long poll. [API model]
 const WAIT_SECONDS: u32 = 30;
@@ -95,11 +95,8 @@ impl Api {
 
 /// Runs so many statements at once with so many long polls on each, lets all statements end at the same moment,
 /// and counts the polls that are not answered by it.
-///
-/// # Errors
-/// Where the Data API at `url`, which has to know a workgroup "w-1", does not do what is asked.
 pub async fn run(url: &str, statements: usize, polls_each: usize) -> Any<Figures> {
-    // A poll is a connection, and thus two open files where the service is in this process.
+    // A poll is a connection, and thus two open files if the service is in this process.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let api = Api { url: url.to_owned(), http: HttpClient::builder(TokioExecutor::new()).build_http() };

@@ -33,9 +33,6 @@ pub struct Moto {
 
 impl Moto {
     /// Starts moto, and the gateway that `gateway` makes: it gets moto to pass on to what it does not answer.
-    ///
-    /// # Errors
-    /// A missing tool, or what moto says.
     pub async fn start(dir: &Path, gateway: impl FnOnce(Upstream) -> Router) -> Any<Self> {
         let (gateway_port, port) = (take_port(None).await?, take_port(None).await?);
         let url = format!("http://127.0.0.1:{port}");
@@ -93,9 +90,6 @@ impl Upstream {
 }
 
 /// Posts a configuration to an engine.
-///
-/// # Errors
-/// Where it does not take it.
 pub async fn post_json(url: &str, body: &Value) -> Any<()> {
     let http: HttpClient<HttpConnector, Body> = HttpClient::builder(TokioExecutor::new()).build_http();
     let request = Request::post(url).header("content-type", "application/json");

@@ -39,9 +39,6 @@ pub struct Sink {
 
 impl Sink {
     /// Starts it; where it answers.
-    ///
-    /// # Errors
-    /// Those of the socket.
     pub async fn start(&self) -> std::io::Result<String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -82,9 +79,6 @@ impl Sink {
     }
 
     /// Waits until a call is held back.
-    ///
-    /// # Panics
-    /// Where none is for half a minute.
     pub async fn held(&self) {
         // A permit may be left over from before.
         let held = async {

@@ -11,7 +11,7 @@ use redshift_local::postgres::Postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::host::{Answer, Function};
+use tests::host::{Function, Invoked};
 use tests::sink::Sink;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::process::Command;
@@ -68,21 +68,15 @@ impl Audit {
     }
 
     /// One whole invocation.
-    async fn notify(&self, execution: &str, more: &[(&str, &str)]) -> Any<Answer> {
+    async fn notify(&self, execution: &str, more: &[(&str, &str)]) -> Any<Invoked> {
         let function = self.function(more).await?;
         let answer = function.invoke(json!({"ExecutionId": execution}), TIME).await?;
         function.kill().await;
         Ok(answer)
     }
 
-    fn fault(&self, kind: FaultKind, statement: Option<&str>, operation: Option<&str>, times: u32) {
-        let own = |text: Option<&str>| text.map(str::to_owned);
-        self.api.service.faults().set(vec![Fault {
-            kind,
-            statement_name: own(statement),
-            operation: own(operation),
-            times,
-        }]);
+    fn fault(&self, fault: Fault) {
+        self.api.service.faults().set(vec![fault]);
     }
 
     async fn marked(&self) -> Any<i64> {
@@ -347,9 +341,9 @@ async fn killed_between_a_digest_or_clean_runs_and_their_mark_nothing_is_lost(a:
             let _answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
             a.sink.held().await;
             if committed {
-                a.fault(FaultKind::SlowStart(0.5), Some("notify/mark"), None, 1);
+                a.fault(Fault::new(FaultKind::SlowStart(0.5)).of("notify/mark"));
             } else {
-                a.fault(FaultKind::InternalError, None, Some("ExecuteStatement"), 100);
+                a.fault(Fault::new(FaultKind::InternalError).on("ExecuteStatement").times(100));
             }
             a.sink.release();
             for _ in 0..500 {
@@ -398,11 +392,11 @@ async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
     for step in [Step::Asking, Step::Publishing, Step::PublishedNotMarked, Step::MarkAccepted] {
         a.fresh(RUNS).await?;
         match step {
-            Step::Asking => a.fault(FaultKind::SlowStart(2.0), Some("notify/runs"), None, 1),
+            Step::Asking => a.fault(Fault::new(FaultKind::SlowStart(2.0)).of("notify/runs")),
             // 12 calls are through, the rest of them hang.
             Step::Publishing => a.sink.reset(Some(12)),
             Step::PublishedNotMarked => a.sink.reset(Some(49)),
-            Step::MarkAccepted => a.fault(FaultKind::SlowStart(0.5), Some("notify/mark"), None, 1),
+            Step::MarkAccepted => a.fault(Fault::new(FaultKind::SlowStart(0.5)).of("notify/mark")),
         }
         let function = a.function(&[]).await?;
         let _answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
@@ -412,7 +406,7 @@ async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
             Step::PublishedNotMarked => {
                 a.sink.held().await;
                 // The mark is refused, again and again, until the function is killed.
-                a.fault(FaultKind::InternalError, None, Some("ExecuteStatement"), 100);
+                a.fault(Fault::new(FaultKind::InternalError).on("ExecuteStatement").times(100));
                 a.sink.release();
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
@@ -450,7 +444,7 @@ async fn killed_at_any_step_nothing_is_lost(a: &Audit) -> Outcome {
     Ok(())
 }
 
-/// Shortly before the deadline it stops, says how far it came, and the retry goes on from there.
+/// Shortly before the deadline it stops, reports how far it came, and the retry goes on from there.
 async fn out_of_time_it_reports_and_the_retry_goes_on(a: &Audit) -> Outcome {
     a.fresh(RUNS).await?;
     a.sink.reset(Some(55));

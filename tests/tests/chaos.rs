@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use redshift_local::stack::Stack;
-use tests::chaos::{Trouble, plan, play, stack};
+use tests::chaos::{Scenario, plan, play, stack};
 use tests::{Outcome, failed, run, tests};
 
 /// Two, which share the trials: most of a trial is waiting.
 struct Stacks(Stack, Stack);
 
 impl Stacks {
-    async fn play(&self, seed: u64, plan: &[Trouble]) -> Outcome {
+    async fn play(&self, seed: u64, plan: &[Scenario]) -> Outcome {
         let half = |n| plan.iter().skip(n).step_by(2).cloned().collect::<Vec<_>>();
         let (first, second) = (half(0), half(1));
         let reports = tokio::try_join!(play(&self.0, seed, &first, |_| ()), play(&self.1, seed, &second, |_| ()))?;

@@ -113,7 +113,7 @@ fn missing(test: &Value, known: &BTreeSet<String>) -> Vec<String> {
     paths.filter(|p| !known.contains(*p)).map(str::to_owned).collect()
 }
 
-/// The operands of a Choice that may be missing when they are looked at; `known` are there.
+/// The operands of a Choice that may be missing when they are checked; `known` are there.
 fn unguarded(choice: &Value, mut known: BTreeSet<String>) -> Vec<String> {
     let look = |rule: &Value| {
         let found = missing(rule, &known);
@@ -261,7 +261,7 @@ fn the_default_bounds_fit_into_a_history() {
     let turn = polling::events_of_turn(status_checker::TURN_LIMIT);
     let gate = u64::from(status_checker::GATE_LOOKS) * 9;
     let step = u64::from(status_checker::STEP_LOOKS) * 21;
-    // A cancelled statement is looked at every 2 s where the long polls are refused, by 9 events a look.
+    // A cancelled statement is checked every 2 s where the long polls are refused, by 9 events a look.
     let grace = number("CancelGraceSeconds", "Default") / polling::wait_after_cancel().as_secs() * 9;
     let rest = turn + gate + step + grace;
     assert!(proc_runner::MOST_EVENTS + rest + 500 < 25_000, "{rest} events besides the procedures, and repetitions");
@@ -387,6 +387,8 @@ fn the_documents_links_lead_somewhere() {
         "docs/LOCAL.md",
         "docs/OPERATING.md",
         "docs/REFERENCE.md",
+        "docs/AUDITS.md",
+        "infra/redshift-data-local/README.md",
         "infra/sql/README.md",
         "functions/proc-runner/README.md",
         "functions/status-checker/README.md",

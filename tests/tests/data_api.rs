@@ -61,8 +61,7 @@ impl Api {
 
     /// Has the service refuse an operation so many times.
     fn refuse(&self, operation: &str, kind: FailureType, times: u32) {
-        let kind = FaultKind::Refuse(kind);
-        let fault = Fault { kind, operation: Some(operation.to_owned()), statement_name: None, times };
+        let fault = Fault::new(FaultKind::Refuse(kind)).on(operation).times(times);
         self.api.service.faults().set(vec![fault]);
     }
 
@@ -305,7 +304,7 @@ async fn a_cancel_is_never_lost(api: &Api) -> Outcome {
 
 /// The engine, too, ends what nobody waits for any more.
 async fn a_lost_connection_ends_what_it_ran(api: &Api) -> Outcome {
-    let fault = Fault { kind: FaultKind::LoseSession(0.1), operation: None, statement_name: None, times: 1 };
+    let fault = Fault::new(FaultKind::LoseSession(0.1));
     api.api.service.faults().set(vec![fault]);
     assert_eq!(api.ended("SELECT pg_sleep(3600)").await?.status, Some(StatusString::Failed));
     let working = "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'";

@@ -1,5 +1,5 @@
-//! The doctor on the local stack, with each thing broken in turn: it names that thing, says how to mend it,
-//! and finds nothing else.
+//! The doctor on the local stack, with each thing broken in turn: it names that thing and the fix,
+//! and reports nothing else.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use loader::doctor::{Finding, Verdict, examine};
 use loader::tools::project;
 use redshift_local::aws::Cli;
 use redshift_local::aws::REGION;
-use redshift_local::execution::follow;
+use redshift_local::execution::{follow, start};
 use redshift_local::notifications::Inbox;
 use redshift_local::stack::{GLUE_JOB, Options, STACK_NAME, Stack};
 use serde_json::{Value, json};
@@ -18,12 +18,12 @@ const WORKFLOW: &str = "new-orders-workflow-nrt";
 /// A topic for the runs beside the stack's own.
 const RUNS: &str = "arn:aws:sns:eu-west-1:000000000000:runs";
 
-struct Patient {
+struct Examined {
     stack: Stack,
     cli: Cli,
 }
 
-impl Patient {
+impl Examined {
     async fn start() -> Any<Self> {
         let parameters = [
             format!("GlueWorkflowName={WORKFLOW}"),
@@ -66,9 +66,8 @@ impl Patient {
     /// Runs a list of procedures to its end.
     async fn execute(&self, procedure: &str) -> Outcome {
         let sfn = aws_sdk_sfn::Client::new(&self.stack.aws);
-        let input = json!({"Procedures": [{"Procedure": procedure}]}).to_string();
-        let start = sfn.start_execution().state_machine_arn(self.output("StateMachineArn")).input(input);
-        let arn = start.send().await?.execution_arn;
+        let input = json!({"Procedures": [{"Procedure": procedure}]});
+        let arn = start(&sfn, self.output("StateMachineArn"), &input).await?;
         follow(&sfn, &arn, Duration::from_secs(60), |_| ()).await?;
         // The next execution must not share its second.
         tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -114,7 +113,7 @@ impl Patient {
     }
 }
 
-async fn before_anything_ran_and_nobody_is_subscribed(p: &Patient) -> Outcome {
+async fn before_anything_ran_and_nobody_is_subscribed(p: &Examined) -> Outcome {
     let says = ["nobody is subscribed", "aws sns subscribe", "none yet"];
     p.complains(&["topic", "topic of runs", "last execution"], &says).await?;
     Inbox::subscribe(&p.stack.aws, p.output("TopicArn")).await?;
@@ -124,7 +123,7 @@ async fn before_anything_ran_and_nobody_is_subscribed(p: &Patient) -> Outcome {
     p.is_well().await
 }
 
-async fn a_stack_that_does_not_exist(p: &Patient) -> Outcome {
+async fn a_stack_that_does_not_exist(p: &Examined) -> Outcome {
     let findings = p.examine("no-such-stack").await;
     assert_eq!(findings.len(), 1);
     assert!(findings[0].to_string().starts_with("FAIL  stack"), "{}", findings[0]);
@@ -132,7 +131,7 @@ async fn a_stack_that_does_not_exist(p: &Patient) -> Outcome {
     Ok(())
 }
 
-async fn a_procedure_that_is_missing_or_must_not_be_called(p: &Patient) -> Outcome {
+async fn a_procedure_that_is_missing_or_must_not_be_called(p: &Examined) -> Outcome {
     p.sql("ALTER PROCEDURE dev.audit_orders_sp() RENAME TO elsewhere_sp").await?;
     p.complains(&["procedures"], &["not in the warehouse: dev.audit_orders_sp"]).await?;
     p.sql("ALTER PROCEDURE dev.elsewhere_sp() RENAME TO audit_orders_sp").await?;
@@ -147,7 +146,7 @@ async fn a_procedure_that_is_missing_or_must_not_be_called(p: &Patient) -> Outco
     p.is_well().await
 }
 
-async fn an_audit_table_that_is_missing_or_must_not_be_marked(p: &Patient) -> Outcome {
+async fn an_audit_table_that_is_missing_or_must_not_be_marked(p: &Examined) -> Outcome {
     p.sql("REVOKE UPDATE ON dev.orders_audit FROM loader").await?;
     let grant = "GRANT SELECT, UPDATE ON dev.orders_audit TO \"loader\";";
     p.complains(&["audit table"], &[grant]).await?;
@@ -158,7 +157,7 @@ async fn an_audit_table_that_is_missing_or_must_not_be_marked(p: &Patient) -> Ou
     p.is_well().await
 }
 
-async fn an_audit_table_that_is_older_than_the_procedures(p: &Patient) -> Outcome {
+async fn an_audit_table_that_is_older_than_the_procedures(p: &Examined) -> Outcome {
     p.sql("ALTER TABLE dev.orders_audit DROP COLUMN values_md5").await?;
     let migrate = "CALL dev.migrate_orders_audit_sp();";
     p.complains(&["audit table"], &["values_md5", migrate]).await?;
@@ -167,7 +166,7 @@ async fn an_audit_table_that_is_older_than_the_procedures(p: &Patient) -> Outcom
 }
 
 /// What the documentation grants is all that the statements need.
-async fn the_documented_grants_suffice(p: &Patient) -> Outcome {
+async fn the_documented_grants_suffice(p: &Examined) -> Outcome {
     let page = std::fs::read_to_string(project("docs/OPERATING.md"))?;
     let grants = page.lines().map(str::trim).filter(|line| line.starts_with("GRANT "));
     let (caller, auditor): (Vec<_>, Vec<_>) = grants.partition(|grant| grant.contains("\"caller\""));
@@ -185,14 +184,14 @@ async fn the_documented_grants_suffice(p: &Patient) -> Outcome {
     Ok(())
 }
 
-async fn a_database_user_that_does_not_exist(p: &Patient) -> Outcome {
+async fn a_database_user_that_does_not_exist(p: &Examined) -> Outcome {
     p.sql("ALTER ROLE loader RENAME TO somebody_else").await?;
     p.complains(&["procedures", "audit table"], &["the database user loader does not exist", "CREATE USER"]).await?;
     p.sql("ALTER ROLE somebody_else RENAME TO loader").await?;
     p.is_well().await
 }
 
-async fn a_rule_that_is_disabled_or_has_no_target(p: &Patient) -> Outcome {
+async fn a_rule_that_is_disabled_or_has_no_target(p: &Examined) -> Outcome {
     for (check, end) in [("trigger", "-finished"), ("schedule", "-scheduled")] {
         let rule = p.rule(end).await?;
         p.aws(&["events", "disable-rule", "--name", &rule]).await?;
@@ -206,7 +205,7 @@ async fn a_rule_that_is_disabled_or_has_no_target(p: &Patient) -> Outcome {
     p.is_well().await
 }
 
-async fn a_workflow_that_does_not_exist_or_has_another_job(p: &Patient) -> Outcome {
+async fn a_workflow_that_does_not_exist_or_has_another_job(p: &Examined) -> Outcome {
     p.trigger("another-job").await?;
     p.complains(&["workflow"], &[GLUE_JOB, "it has another-job", "never runs"]).await?;
     p.trigger(GLUE_JOB).await?;
@@ -216,7 +215,7 @@ async fn a_workflow_that_does_not_exist_or_has_another_job(p: &Patient) -> Outco
     p.is_well().await
 }
 
-async fn an_event_that_was_missed(p: &Patient) -> Outcome {
+async fn an_event_that_was_missed(p: &Examined) -> Outcome {
     let queue = p.output("MissedEventsUrl");
     p.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "{}"]).await?;
     let invoke = format!("aws lambda invoke --function-name {} ", p.output("StatusCheckerName"));
@@ -225,7 +224,7 @@ async fn an_event_that_was_missed(p: &Patient) -> Outcome {
     p.is_well().await
 }
 
-async fn functions_of_two_roles(p: &Patient) -> Outcome {
+async fn functions_of_two_roles(p: &Examined) -> Outcome {
     let function = p.output("StatusCheckerName");
     let role = async |name: &str| -> Any<String> {
         let role = p.aws(&["iam", "get-role", "--role-name", name]).await?;
@@ -242,14 +241,14 @@ async fn functions_of_two_roles(p: &Patient) -> Outcome {
     p.is_well().await
 }
 
-async fn a_last_execution_that_failed(p: &Patient) -> Outcome {
+async fn a_last_execution_that_failed(p: &Examined) -> Outcome {
     p.execute("dev.no_such_sp").await?;
     p.complains(&["last execution"], &["ObjectNotFound", "make rerun EXECUTION=arn:"]).await?;
     p.execute("dev.enriched_orders_sp").await?;
     p.is_well().await
 }
 
-async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Patient) -> Outcome {
+async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Examined) -> Outcome {
     let deny = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Deny", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
     .to_string();
@@ -268,8 +267,8 @@ async fn a_secret_that_the_role_must_not_read_or_that_is_gone(p: &Patient) -> Ou
     p.is_well().await
 }
 
-/// The last: it is not put back.
-async fn a_function_that_is_gone(p: &Patient) -> Outcome {
+/// The last test, because nothing restores the function.
+async fn a_function_that_is_gone(p: &Examined) -> Outcome {
     p.aws(&["lambda", "delete-function", "--function-name", p.output("OrdersAuditFnName")]).await?;
     p.complains(&["functions"], &["OrdersAuditFn", "make deploy"]).await
 }
@@ -291,5 +290,5 @@ fn main() -> ExitCode {
         a_secret_that_the_role_must_not_read_or_that_is_gone,
         a_function_that_is_gone,
     ];
-    run(tests, async || Patient::start().await.expect("the stack"), async |p: Patient| p.stack.stop().await)
+    run(tests, async || Examined::start().await.expect("the stack"), async |p: Examined| p.stack.stop().await)
 }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use loader::tools::project;
 use serde_json::{Value, json};
 use shared::{ErrorKind, FailureKind};
-use tests::engines::Answer::{self, Fail, Give, Late};
+use tests::engines::Reply::{self, Fail, Give, Late};
 use tests::engines::{Engines, Played, Scenario};
 use tests::{Outcome, failed, run, tests};
 
@@ -31,12 +31,12 @@ struct Path {
 fn planned(count: usize) -> Value {
     let list: Vec<_> = (0..count).map(|n| json!({"Procedure": format!("dev.p{n}")})).collect();
     json!({"Procedures": list, "Cursor": {"Step": 0, "Attempt": 1, "Count": count}, "Turn": {"Interchangeable": true},
-           "Statement": {"Payload": {"Id": "none", "Procedure": "none"}}, "Answer": {"Payload": {"Context": {}}},
+           "Statement": {"Payload": {"Id": "none", "Procedure": "none"}}, "Reply": {"Payload": {"Context": {}}},
            "Cleanup": {"Cause": "nothing"}})
 }
 
 /// The plan with a gate, or with an EMR step, before the list.
-fn planned_with(gate: bool, step: bool) -> Answer {
+fn planned_with(gate: bool, step: bool) -> Reply {
     let mut plan = planned(2);
     let fields = plan.as_object_mut().expect("an object");
     if gate {
@@ -51,15 +51,15 @@ fn planned_with(gate: bool, step: bool) -> Answer {
 }
 
 /// An answer to one of the questions before a load.
-fn says(status: &str) -> Answer {
+fn says(status: &str) -> Reply {
     Give(json!({"Status": status, "WaitSeconds": 0, "Context": {}}))
 }
 
-fn refuses(error: &str) -> Answer {
+fn refuses(error: &str) -> Reply {
     Give(json!({"Status": "REFUSED", "WaitSeconds": 0, "Error": error, "Cause": "why \"not\"", "Context": {}}))
 }
 
-fn ready() -> Answer {
+fn ready() -> Reply {
     says("READY")
 }
 
@@ -85,31 +85,31 @@ fn ended(status: &str, error: &str) -> Value {
 }
 
 /// A failure that may pass, of the first procedure.
-fn conflict(status: &str, error: &str, attempt: u32) -> Answer {
+fn conflict(status: &str, error: &str, attempt: u32) -> Reply {
     Give(then(ended(status, error), 0, attempt + 1))
 }
 
 /// The first procedure has FINISHED, and another is to come.
-fn first() -> Answer {
+fn first() -> Reply {
     Give(then(statement("FINISHED"), 1, 1))
 }
 
 /// The last has FINISHED.
-fn last() -> Answer {
+fn last() -> Reply {
     Give(statement("FINISHED"))
 }
 
-fn notified() -> Answer {
+fn notified() -> Reply {
     Give(json!({"UnresolvedRuns": 1, "Notified": 1, "Failed": 0}))
 }
 
-fn cancelled() -> Answer {
+fn cancelled() -> Reply {
     Give(json!({"Cancelled": [], "StillRunning": [], "Text": "Nothing was left running."}))
 }
 
 fn path(
     name: impl Into<String>,
-    answers: &[(&'static str, Vec<Answer>)],
+    answers: &[(&'static str, Vec<Reply>)],
     error: Option<&'static str>,
     through: &[&'static str],
 ) -> Path {
@@ -125,17 +125,17 @@ fn with_input(mut path: Path, input: Value) -> Path {
 }
 
 /// The plan, then these.
-fn plan_and(submits: Vec<Answer>) -> (&'static str, Vec<Answer>) {
+fn plan_and(submits: Vec<Reply>) -> (&'static str, Vec<Reply>) {
     (RUNNER, [vec![Give(planned(2))], submits].concat())
 }
 
 /// The turn, then these.
-fn turn_and(checks: Vec<Answer>) -> (&'static str, Vec<Answer>) {
+fn turn_and(checks: Vec<Reply>) -> (&'static str, Vec<Reply>) {
     (CHECKER, [vec![ready()], checks].concat())
 }
 
 /// The default list, going well from the second procedure on.
-fn cured(name: impl Into<String>, first: Vec<Answer>, checks: Vec<Answer>, through: &[&'static str]) -> Path {
+fn cured(name: impl Into<String>, first: Vec<Reply>, checks: Vec<Reply>, through: &[&'static str]) -> Path {
     let submits = [first, vec![last()]].concat();
     path(name, &[plan_and(submits), turn_and(checks), (AUDIT, vec![notified()])], None, through)
 }
@@ -143,8 +143,8 @@ fn cured(name: impl Into<String>, first: Vec<Answer>, checks: Vec<Answer>, throu
 /// The default list, failing at the first procedure.
 fn fails(
     name: impl Into<String>,
-    submits: Vec<Answer>,
-    checks: Vec<Answer>,
+    submits: Vec<Reply>,
+    checks: Vec<Reply>,
     error: &'static str,
     through: &[&'static str],
 ) -> Path {
@@ -248,10 +248,10 @@ fn errors() -> Vec<Path> {
         vec![fails("throttled-for-ever", vec![Fail("Throttled"); 9], vec![], "Throttled", &["Submit", OUT[0], OUT[2]])];
     for name in ErrorKind::ALL.iter().map(|kind| kind.name()) {
         let fail = || Fail(name);
-        let well = |answers: &[(&'static str, Vec<Answer>)], task| {
+        let well = |answers: &[(&'static str, Vec<Reply>)], task| {
             path(format!("{task}-fails-once-{name}"), answers, None, &[task])
         };
-        let badly = |answers: &[(&'static str, Vec<Answer>)], task, through: &[&'static str]| {
+        let badly = |answers: &[(&'static str, Vec<Reply>)], task, through: &[&'static str]| {
             path(format!("{task}-fails-{name}"), answers, Some(name), &[&[task], through].concat())
         };
         let audit = || (AUDIT, vec![notified()]);
@@ -267,7 +267,7 @@ fn errors() -> Vec<Path> {
         } else {
             badly(&[plan_and(vec![]), (CHECKER, vec![fail()])], "Turn", &OUT[1..])
         });
-        let gated = |submits: Vec<Answer>| (RUNNER, [vec![planned_with(true, false)], submits].concat());
+        let gated = |submits: Vec<Reply>| (RUNNER, [vec![planned_with(true, false)], submits].concat());
         all.push(if repeats("Gate", name) {
             well(&[gated(vec![first(), last()]), turn_and(vec![fail(), ready()]), audit()], "Gate")
         } else {
@@ -392,7 +392,7 @@ fn inputs() -> Vec<Path> {
 }
 
 /// A path that waits for its turn or at the gate, before a load that goes well.
-fn loads_after(name: &str, plan: Answer, questions: Vec<Answer>, through: &[&'static str]) -> Path {
+fn loads_after(name: &str, plan: Reply, questions: Vec<Reply>, through: &[&'static str]) -> Path {
     let runner = (RUNNER, vec![plan, first(), last()]);
     let mut path = path(name, &[runner, (CHECKER, questions), (AUDIT, vec![notified()])], None, through);
     path.through.extend(["Submit", "Notify"]);
@@ -402,8 +402,8 @@ fn loads_after(name: &str, plan: Answer, questions: Vec<Answer>, through: &[&'st
 /// A path that ends before anything was submitted.
 fn refused(
     name: impl Into<String>,
-    plan: Answer,
-    questions: Vec<Answer>,
+    plan: Reply,
+    questions: Vec<Reply>,
     error: &'static str,
     through: &[&'static str],
 ) -> Path {
@@ -414,7 +414,7 @@ fn refused(
 
 fn turns() -> Vec<Path> {
     let plan = || Give(planned(2));
-    let unknown = |name: &str, answer: Answer| {
+    let unknown = |name: &str, answer: Reply| {
         let through = ["HasTurn", "UnknownAnswer", "CancelWhatRuns"];
         refused(name, plan(), vec![answer, cancelled()], "UnknownStatus", &through)
     };
@@ -480,7 +480,7 @@ fn gate() -> Vec<Path> {
 }
 
 /// An EMR step that fails, then lists of so many active steps, with what is said of each.
-fn step_fails(name: impl Into<String>, questions: Vec<Answer>, lists: &[usize]) -> Path {
+fn step_fails(name: impl Into<String>, questions: Vec<Reply>, lists: &[usize]) -> Path {
     let step = json!({"Id": "s-1", "Name": "redshift-loader x", "Status": {"State": "RUNNING"}});
     let list = |n: &usize| Give(json!({"Steps": vec![step.clone(); *n]}));
     let cancels = questions.iter().filter(|a| matches!(a, Give(answer) if answer["Status"] == "CANCELLING")).count();
@@ -494,7 +494,7 @@ fn step_fails(name: impl Into<String>, questions: Vec<Answer>, lists: &[usize]) 
 }
 
 fn steps() -> Vec<Path> {
-    let with_emr = |mut path: Path, state: &'static str, answers: Vec<Answer>| {
+    let with_emr = |mut path: Path, state: &'static str, answers: Vec<Reply>| {
         path.scenario.answers.insert(state, answers);
         path
     };

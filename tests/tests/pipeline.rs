@@ -8,7 +8,7 @@ use aws_sdk_redshiftdata::types::StatusString;
 use loader::rerun::again;
 use redshift_data_local::faults::{Fault, FaultKind};
 use redshift_local::demo::{announce, started};
-use redshift_local::execution::{Ended, follow};
+use redshift_local::execution::{self, Ended, follow};
 use redshift_local::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, Stack};
 use serde_json::{Value, json};
@@ -47,9 +47,8 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn begin(&self, input: &str) -> Any<String> {
-        let machine = self.stack.outputs.get("StateMachineArn");
-        Ok(self.sfn.start_execution().state_machine_arn(machine).input(input).send().await?.execution_arn)
+    async fn begin(&self, input: &Value) -> Any<String> {
+        Ok(execution::start(&self.sfn, self.stack.outputs.get("StateMachineArn"), input).await?)
     }
 
     async fn end(&self, arn: &str) -> Any<Ended> {
@@ -58,7 +57,7 @@ impl Pipeline {
 
     /// Starts an execution and waits for its end.
     async fn execute(&self, input: &Value) -> Any<Ended> {
-        let arn = self.begin(&input.to_string()).await?;
+        let arn = self.begin(input).await?;
         self.end(&arn).await
     }
 
@@ -301,7 +300,7 @@ async fn a_failing_load_is_reported_and_not_audited(p: &Pipeline) -> Outcome {
 async fn an_aborted_statement_ends_the_execution(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
-    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]})).await?;
     let id = p.running(&arn).await?;
     p.redshift.cancel_statement().id(id).send().await?;
     let ended = p.end(&arn).await?;
@@ -375,7 +374,7 @@ async fn past_its_time_a_statement_is_cancelled(p: &Pipeline) -> Outcome {
 /// The roll-back outlasts the grace: the execution ends and says so, and the cancel is still under way.
 async fn a_cancel_that_is_not_confirmed_ends_the_execution(p: &Pipeline) -> Outcome {
     p.fresh().await?;
-    let fault = |kind| Fault { kind, operation: None, statement_name: Some("/0/1".into()), times: 1 };
+    let fault = |kind| Fault::new(kind).of("/0/1");
     p.stack.data_api.service.faults().set(vec![fault(FaultKind::NeverEnds), fault(FaultKind::SlowCancel(9.0))]);
     let ended =
         p.execute(&json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 1}]})).await?;
@@ -411,7 +410,7 @@ async fn a_dry_run_says_what_would_run_and_runs_nothing(p: &Pipeline) -> Outcome
 async fn what_a_stopped_execution_left_running_is_cancelled(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     p.procedure("slow_sp", "PERFORM pg_sleep(60)").await?;
-    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]})).await?;
     let id = p.running(&arn).await?;
     p.sfn.stop_execution().execution_arn(&arn).send().await?;
     let described = p.redshift.describe_statement().id(id).wait_time_seconds(30).send().await?;
@@ -426,7 +425,7 @@ async fn what_a_stopped_execution_left_running_is_cancelled(p: &Pipeline) -> Out
 async fn executions_queue_before_their_time_counts(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     p.procedure("slow_sp", "LOCK dev.orders_final; PERFORM pg_sleep(3)").await?;
-    let first = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let first = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]})).await?;
     p.running(&first).await?;
     let second = json!({"Procedures": [{"Procedure": "dev.enriched_orders_sp", "TimeoutSeconds": 1}]});
     let second = p.execute(&second).await?;
@@ -442,10 +441,10 @@ async fn executions_queue_before_their_time_counts(p: &Pipeline) -> Outcome {
 async fn one_that_waits_is_enough(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     p.procedure("slow_sp", "PERFORM pg_sleep(3)").await?;
-    let own = json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string();
+    let own = json!({"Procedures": [{"Procedure": "dev.slow_sp"}]});
     let first = p.begin(&own).await?;
     p.running(&first).await?;
-    let second = p.begin("{}").await?;
+    let second = p.begin(&json!({})).await?;
     let waits = async || -> Outcome {
         for _ in 0..200 {
             let events = redshift_local::execution::history(&p.sfn, &second).await?;
@@ -544,7 +543,7 @@ async fn a_killed_proc_runner_runs_the_procedure_once(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     p.stack.warehouse.run("CREATE TABLE dev.calls (n INT)").await?;
     p.procedure("slow_sp", "INSERT INTO dev.calls VALUES (1); PERFORM pg_sleep(2)").await?;
-    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]}).to_string()).await?;
+    let arn = p.begin(&json!({"Procedures": [{"Procedure": "dev.slow_sp"}]})).await?;
     p.running(&arn).await?;
     assert!(p.kill_function("ProcRunnerName")? > 0, "proc-runner was in its long poll");
     let ended = p.end(&arn).await?;

@@ -217,7 +217,7 @@ async fn what_is_there_twice_does_not_look_different_in_each_audit(database: &Da
     warehouse.run(AUDIT).await?;
     warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED'").await?;
     for seller in 0..3 {
-        // A row that is written anew lies, and comes, behind the others.
+        // A row that is written again lies, and comes, behind the others.
         for table in ["s3_staging_schema.new_orders_staging_area", "dev.orders_final"] {
             let again = "SET seller_id = seller_id WHERE order_id = 1007";
             warehouse.run(&format!("UPDATE {table} {again} AND seller_id = {seller}")).await?;

@@ -15,7 +15,7 @@ use loader::tools::project;
 use redshift_local::aws::Cli;
 use redshift_local::aws::REGION;
 use redshift_local::deploy::{Outputs, deploy};
-use redshift_local::execution::{Ended, follow};
+use redshift_local::execution::{Ended, follow, start};
 use redshift_local::notifications::{Inbox, Received, settle};
 use redshift_local::stack::{CLUSTER, Options, Stack, WORKGROUP};
 use serde_json::{Value, json};
@@ -86,8 +86,7 @@ impl Variant {
         let sfn = aws_sdk_sfn::Client::new(&stack.aws);
         let event = json!({"detail-type": "Glue Job State Change", "time": "2026-01-01T01:00:00Z",
                            "detail": {"jobName": "new-orders-last-job", "state": "SUCCEEDED", "jobRunId": "jr_x"}});
-        let start = sfn.start_execution().state_machine_arn(format!("{}#Mocked", self.outputs.get("StateMachineArn")));
-        let arn = start.input(event.to_string()).send().await?.execution_arn;
+        let arn = start(&sfn, &format!("{}#Mocked", self.outputs.get("StateMachineArn")), &event).await?;
         Ok(follow(&sfn, &arn, LIMIT, |_| ()).await?)
     }
 
@@ -555,7 +554,7 @@ fn found_by<'a>(expression: &str, metrics: impl Iterator<Item = &'a Metric>) -> 
 }
 
 /// The lines that EventBridge delivers to a topic: it puts the values of the paths into the template and unescapes
-/// nothing, so that a line break has to be one, and each line is a string with its quotes.
+/// nothing, so that a line break must be one, and each line is a string with its quotes.
 /// [EventBridge user guide, "Tutorial: Use input transformers"; aws-cdk#38121; terraform-provider-aws#43253]
 fn delivered(transformer: &Value, event: &Value) -> Any<Vec<String>> {
     let mut text = transformer["InputTemplate"].as_str().unwrap_or_default().to_owned();
@@ -681,9 +680,9 @@ async fn events_of_the_workflow_start_executions(stack: &Stack) -> Outcome {
     }
     // A later run fills the staging area: no load starts beside it, and it is told once the bound has passed.
     glue.set(WORKFLOW, vec![run(RUN_ID, 5), glue::run("wr_later", 9, "RUNNING", &json!({}))]);
-    let start = sfn.start_execution().state_machine_arn(variant.outputs.get("StateMachineArn"));
-    let event = json!({"detail-type": workflow, "detail": {"workflowRunId": RUN_ID}}).to_string();
-    let ended = follow(&sfn, &start.input(event).send().await?.execution_arn, LIMIT, |_| ()).await?;
+    let event = json!({"detail-type": workflow, "detail": {"workflowRunId": RUN_ID}});
+    let arn = start(&sfn, variant.outputs.get("StateMachineArn"), &event).await?;
+    let ended = follow(&sfn, &arn, LIMIT, |_| ()).await?;
     assert_eq!(ended.error.as_deref(), Some("WorkflowNotFinished"), "{:?}", ended.cause);
     assert!(ended.cause.is_some_and(|cause| cause.contains("wr_later")) && ended.statements.is_empty());
     Ok(())
@@ -1081,9 +1080,9 @@ async fn every_line_says_what_it_belongs_to(stack: &Stack) -> Outcome {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     let call = async |procedure: &str, cast: &str| -> Any<Ended> {
         let argument = json!({"Name": "secret", "Value": "hunter2", "Type": cast});
-        let input = json!({"Procedures": [{"Procedure": procedure, "Arguments": [argument]}]}).to_string();
-        let start = sfn.start_execution().state_machine_arn(variant.outputs.get("StateMachineArn")).input(input);
-        Ok(follow(&sfn, &start.send().await?.execution_arn, LIMIT, |_| ()).await?)
+        let input = json!({"Procedures": [{"Procedure": procedure, "Arguments": [argument]}]});
+        let arn = start(&sfn, variant.outputs.get("StateMachineArn"), &input).await?;
+        Ok(follow(&sfn, &arn, LIMIT, |_| ()).await?)
     };
     let lambda = aws_sdk_lambda::Client::new(&stack.aws);
     let check = async |payload: Value| -> Any<Option<String>> {

@@ -26,7 +26,7 @@ pub(crate) fn condition(key: &str, run: &RunId) -> String {
 }
 
 /// An SQL text. Means the same on Redshift, where a backslash escapes, and on PostgreSQL, where it does not. A run's id
-/// is quoted also where it is a number: a column of numbers reads it, one of text needs it.
+/// is quoted even if it is a number: a column of numbers reads it, one of text needs it.
 fn literal(text: &str) -> String {
     let quoted = text.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
     quoted.collect::<Vec<_>>().join(" || CHR(92) || ")
@@ -34,7 +34,7 @@ fn literal(text: &str) -> String {
 
 /// Everything that is not RESOLVED, a NULL included.
 const UNRESOLVED: &str = "COALESCE(status, 'NEW') <> 'RESOLVED'";
-/// The execution that asks and marks. Cast, because nobody knows how Redshift types a parameter.
+/// The execution that queries and marks. Cast, because Redshift does not document the type of a parameter.
 const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
 /// When a run became clean, in seconds since 1970. Who resolves by hand may leave the time out.
 const RESOLVED_AT: &str = "CAST(EXTRACT(EPOCH FROM MAX(COALESCE(resolved_at, notified_at))) AS BIGINT)";
@@ -43,7 +43,7 @@ const RESOLVED_AT: &str = "CAST(EXTRACT(EPOCH FROM MAX(COALESCE(resolved_at, not
 /// to find the ones that the question has found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct When {
-    /// After how many hours a run that was notified is repeated; 0: in every execution.
+    /// Hours until a run that was notified is due again; 0: in every execution.
     pub(crate) remind_after_hours: u32,
     /// Now, in seconds since 1970.
     pub(crate) now: u64,
@@ -54,13 +54,13 @@ impl When {
         format!("(TIMESTAMP 'epoch' + {} * INTERVAL '1 second')", self.now)
     }
 
-    /// 1 for a row that somebody has silenced, else 0.
+    /// 1 for a row that somebody has silenced, otherwise 0.
     fn silenced(self) -> String {
         format!("CASE WHEN COALESCE(silenced_until, '1970-01-01') > {} THEN 1 ELSE 0 END", self.now())
     }
 
     /// 1 for a row that is NEW (never notified, or changed since), and for one that this execution has not
-    /// notified or, with a reminder, nobody for too long; else 0.
+    /// notified or, with a reminder, nobody for too long; otherwise 0.
     fn due(self) -> String {
         let remind = match self.remind_after_hours {
             0 => format!("STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') = 0"),
@@ -100,8 +100,8 @@ fn rest_of(key: &str) -> String {
     format!("LENGTH(CAST({key} AS VARCHAR(65535))) AS run_length, MD5(CAST({key} AS VARCHAR(65535))) AS run_md5")
 }
 
-/// One row for each run that was notified, has become clean in the last 7 days, and was not said to be. What
-/// is older is no news: telling of clean runs may have been switched on today.
+/// One row for each run that was notified, has become clean in the last 7 days, and has had no "resolved" message yet. What
+/// is older is no news: these messages may have been switched on today.
 pub(crate) fn resolved_sql(audit: &Audit) -> String {
     let Audit { table, key, .. } = audit;
     format!(
@@ -137,8 +137,8 @@ impl Notice {
     }
 }
 
-/// Marks runs as notified or closed: what was seen of them, not what an audit has added since. What was
-/// resolved since then was told of too, or nobody would ever hear that it is clean.
+/// Marks runs as notified or closed: the rows that were seen, not those that an audit has added since. Rows
+/// resolved since the query are marked too; otherwise no "resolved" message would follow.
 pub(crate) fn mark_sql(audit: &Audit, notice: Notice, runs: &[Run]) -> Vec<String> {
     let Audit { table, key, .. } = audit;
     let set = notice.set();

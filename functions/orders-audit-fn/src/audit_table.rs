@@ -78,7 +78,7 @@ impl<'a> Runs<'a> {
     /// The next run, or nothing after the last.
     ///
     /// # Errors
-    /// `AuditQueryFailed` where the result is not that of our queries; else as for every call.
+    /// `AuditQueryFailed` if the result is not that of our queries; otherwise as for every call.
     pub(crate) async fn next(&mut self) -> Result<Option<Run>> {
         loop {
             let Some(row) = self.rows.next() else {

@@ -15,7 +15,7 @@ pub struct Config {
     pub words: Words,
     /// Where they go.
     pub topic_arn: String,
-    /// After how many hours a run that was notified is repeated; 0: in every execution.
+    /// Hours until a run that was notified is due again; 0: in every execution.
     pub remind_after_hours: u32,
     /// Whether a run that has become clean is worth a message.
     pub notify_resolved: bool,

@@ -40,7 +40,7 @@ const MAX_LIST_CHARS: usize = 4_000;
 ///
 /// # Errors
 /// `AuditQueryFailed`, `TopicNotFound`, `NotificationsIncomplete` (naming the runs that were not sent),
-/// and those of every call. Once something was to be sent, the text says how far it came.
+/// and those of every call. Once something was to be sent, the text reports how far it came.
 pub async fn handle(
     warehouse: &aws_sdk_redshiftdata::Client,
     topic: &Lazy<aws_sdk_sns::Client>,

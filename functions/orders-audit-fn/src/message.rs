@@ -24,7 +24,7 @@ pub(crate) struct Notification {
     pub(crate) subject: String,
     /// What a person reads.
     pub(crate) text: String,
-    /// What a machine reads: `notification.schema.json` says how.
+    /// What a machine reads: `notification.schema.json` describes it.
     pub(crate) payload: String,
     /// Rows that do not match.
     pub(crate) mismatches: i64,
@@ -69,8 +69,8 @@ impl Composer<'_> {
         }
         let _ = write!(
             text,
-            "\nTo look:    SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED';\n\
-             To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
+            "\nTo inspect: SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED';\n\
+             To fix:     correct the rows (the next run loads a late row); the next audit sets what is fixed to RESOLVED.\n\
              To resolve: UPDATE {table} SET status = 'RESOLVED', resolved_at = GETDATE() WHERE {condition} AND status <> 'RESOLVED';\n\
              \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
              To silence: UPDATE {table} SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE {condition};\n"
@@ -80,11 +80,11 @@ impl Composer<'_> {
 
     /// Says that a run has become clean.
     pub(crate) fn resolved(&self, run: &Run) -> Notification {
-        let text = format!(
-            "Resolved: {}\n\nAll {} of its mismatches are gone, or were resolved by hand.\n",
-            self.title(run),
-            run.rows()
-        );
+        let gone = match run.rows() {
+            1 => "Its mismatch is gone, or was resolved by hand.".to_owned(),
+            rows => format!("All {rows} of its mismatches are gone, or were resolved by hand."),
+        };
+        let text = format!("Resolved: {}\n\n{gone}\n", self.title(run));
         self.notification("resolved", run, format!("Resolved: {}", self.words.subject), text, Severity::Info)
     }
 
@@ -93,7 +93,7 @@ impl Composer<'_> {
         let Audit { table, key, .. } = self.audit;
         let text = format!(
             "{} runs do not match, {} rows in all. This one message takes the place of {}.\n\nThe worst:\n{}\n\
-             To look: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n",
+             To inspect: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n",
             digest.runs,
             digest.rows,
             digest.runs,

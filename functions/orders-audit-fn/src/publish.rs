@@ -45,7 +45,7 @@ pub(crate) struct Sent {
     pub(crate) sent: Vec<usize>,
     /// The places of those that it did not take, and why.
     pub(crate) failed: Vec<(usize, String)>,
-    /// What every other notification would meet too: after it no call was begun.
+    /// An error that every other notification would meet too; no further call was made.
     pub(crate) stopped: Option<Error>,
 }
 
@@ -106,8 +106,8 @@ impl Publisher<'_> {
         outcome
     }
 
-    /// Sends entries in one call, again where the service was at fault. Those of a batch of several that was refused
-    /// for what it says are returned.
+    /// Sends entries in one call, and retries if the service was at fault. Returns the entries of a batch of several
+    /// that the service refused for its content.
     async fn together(&self, mut batch: Vec<Entry>, outcome: &mut Sent) -> Result<Vec<Entry>> {
         let mut pause = PAUSE;
         let mut why = "SNS could not take it".to_owned();
@@ -164,7 +164,7 @@ impl Publisher<'_> {
     }
 
     fn entry(&self, place: usize, notification: &Notification) -> Result<Entry> {
-        // People get the text, everything else the JSON.
+        // People get the text, every other subscriber the JSON.
         let message = json!({"default": notification.payload, "email": notification.text, "sms": notification.subject})
             .to_string();
         let kinds = json!(notification.kinds).to_string();

@@ -13,15 +13,15 @@ use tracing::{Span, field, info, warn};
 const MAX_ENGINE_CHARS: usize = 2_000;
 
 /// The pauses between the tries of a query that fails in a way that a new try can cure: what it conflicts
-/// with has to end first.
+/// with must end first.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Runs a query and waits for its end, at most until `deadline`; past it the query is cancelled. A
 /// conflict with another transaction, or a lost session, is tried three times in all.
 ///
 /// # Errors
-/// With the engine's text: `ServiceUnavailable` where the last try too failed in a way that passes by itself,
-/// `AuditQueryFailed` where it failed in another; `NotificationsIncomplete` where it takes too long; else as
+/// With the engine's text: `ServiceUnavailable` if the last try too failed in a way that passes by itself,
+/// `AuditQueryFailed` if it failed in another; `NotificationsIncomplete` if it takes too long; otherwise as
 /// for every call.
 pub(crate) async fn run(
     client: &Client,
@@ -101,7 +101,7 @@ impl<'a> Pages<'a> {
     /// The next page, or nothing after the last.
     ///
     /// # Errors
-    /// `StatementNotFound` where the result has expired (24 hours); else as for every call.
+    /// `StatementNotFound` if the result has expired (24 hours); otherwise as for every call.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Row>>> {
         if self.started && self.next.is_none() {
             return Ok(None);
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!((first.num_calls(), last.num_calls()), (1, 1));
     }
 
-    /// A warehouse where the first `failures` statements fail with `text`; what a query becomes, how many
+    /// A warehouse whose first `failures` statements fail with `text`; what a query becomes, how many
     /// statements it took, and how long.
     async fn query(failures: usize, text: &'static str) -> (Result<StatementId>, usize, Duration) {
         let submitted = Arc::new(AtomicUsize::new(0));

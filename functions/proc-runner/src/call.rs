@@ -11,10 +11,10 @@ use shared::{Error, ProcedureCall, Result, Target, TargetFields, polling};
 
 use crate::Config;
 
-/// By then the pauses between them have grown to five minutes: somebody had better look.
+/// By then the pauses between attempts have grown to five minutes, and a person should look.
 const MOST_ATTEMPTS: u32 = 10;
 /// An execution dies when its history reaches 25,000 events. This much of it is for the attempts of all calls; the
-/// rest is for the queue, the gate, the EMR step, a cancellation and what Step Functions repeats.
+/// rest is for the queue, the gate, the EMR step, a cancellation and what Step Functions retries.
 pub const MOST_EVENTS: u64 = 18_000;
 /// BackOff and Next, two events each.
 const EVENTS_BETWEEN_ATTEMPTS: u64 = 4;

@@ -6,16 +6,16 @@ use shared::call::QualifiedName;
 use shared::runtime::var_parsed;
 use shared::{Error, Result, TargetFields};
 
-/// What a procedure gets where neither the request nor the environment says: 2 hours.
+/// The time-out of a procedure if neither the request nor the environment sets it: 2 hours.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 7200;
-/// Attempts where neither the request nor the environment says.
+/// Attempts if neither the request nor the environment sets it.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
-/// The default list where the environment names none: load, then audit.
+/// The default list if the environment names none: load, then audit.
 const DEFAULT_PROCEDURES: &str = "dev.enriched_orders_sp,dev.audit_orders_sp";
-/// What an EMR step gets where the environment does not say.
+/// The time-out of an EMR step if the environment sets none.
 const DEFAULT_STEP_SECONDS: u64 = 3600;
 
-/// What the environment says.
+/// The function's environment.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) target: TargetFields,
@@ -23,7 +23,7 @@ pub struct Config {
     pub(crate) max_attempts: u32,
     /// The default list.
     pub(crate) procedures: Vec<String>,
-    /// The Glue workflow that has to have succeeded before the default list runs.
+    /// The Glue workflow that must have succeeded before the default list runs.
     pub(crate) workflow: Option<String>,
     /// The EMR step that comes before the default list.
     pub(crate) step: Option<StepConfig>,

@@ -83,11 +83,11 @@ fn read(payload: Value) -> Result<(Identity, Request)> {
 
 /// Plans an execution, or submits a call and waits for its end as long as two long polls allow.
 ///
-/// `request_id` stands for the execution where there is none: the retries of an asynchronous invocation
+/// `request_id` stands for the execution if there is none: the retries of an asynchronous invocation
 /// share it, so they too run the procedure once.
 ///
 /// # Errors
-/// `InvalidInput` before anything is sent; else as `statement::submit`.
+/// `InvalidInput` before anything is sent; otherwise as `statement::submit`.
 pub async fn handle(client: &Client, config: &Config, payload: Value, request_id: &str) -> Result<Value> {
     let mut ids = Ids::of(&payload);
     ids.execution.get_or_insert_with(|| request_id.to_owned());
@@ -123,7 +123,7 @@ async fn serve(client: &Client, config: &Config, payload: Value, request_id: &st
 
 async fn submit(client: &Client, job: &Job, attempt: &LogicalAttempt, identity: Identity) -> Result<Value> {
     Span::current().record("procedure", field::display(&job.call)).record("statement_name", attempt.statement_name());
-    // Where the first submit fails, the state machine has nothing else that names the procedure.
+    // If the first submit fails, the state machine has nothing else that names the procedure.
     let about = |e: Error| e.about(&job.call.to_string());
     let mut progress = submit::submit(client, job, attempt, identity.count).await.map_err(about)?;
     progress.ticket.execution_id = identity.execution_id;

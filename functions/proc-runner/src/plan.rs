@@ -23,7 +23,7 @@ pub(crate) enum Plan {
 #[derive(Debug, Serialize, PartialEq)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DryRun {
-    /// Always true: what the state machine tells the two apart by.
+    /// Always true: what the state machine distinguishes the two by.
     dry_run: bool,
     statements: Vec<Statement>,
     /// The Glue workflow that would have to have succeeded.
@@ -49,7 +49,7 @@ pub(crate) struct Run {
     nothing_yet: Value,
 }
 
-/// What the queue has to know.
+/// What the queue needs to know.
 #[derive(Debug, Serialize, PartialEq)]
 #[serde(rename_all = "PascalCase")]
 struct Turn {
@@ -61,7 +61,7 @@ struct Turn {
     work: String,
 }
 
-/// The Glue workflow that has to have succeeded, and what the event says about its run.
+/// The Glue workflow that must have succeeded, and what the event says about its run.
 #[derive(Debug, Serialize, PartialEq)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Gate {

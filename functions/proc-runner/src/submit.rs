@@ -18,7 +18,7 @@ pub const LOOK_LIMIT: Duration = Duration::from_secs(40);
 /// Submits `job` as `attempt`, one of a list of `count` calls.
 ///
 /// # Errors
-/// `AlreadyRunning` for a singleton that is none; `ServiceUnavailable` where its look takes too long; else as
+/// `AlreadyRunning` for a singleton that is none; `ServiceUnavailable` where its look takes too long; otherwise as
 /// [`statement::submit`].
 pub(crate) async fn submit(
     client: &Client,
@@ -43,7 +43,7 @@ pub(crate) async fn submit(
         ..Ticket::new(submitted.id.clone(), job.timeout_seconds, submitted.created_at)
     };
     // A repeated submit finds the statement of the first time, perhaps long under way; and only a description says
-    // how a statement ended. One that has not is waited for once more: the poll costs less than the turn of the loop
+    // how a statement ended. One that has not is awaited again: the poll costs less than the turn of the loop
     // that it saves.
     let wait = polling::long_poll(ticket.left(SystemTime::now())).filter(|_| !submitted.status.has_ended());
     let description = statement::describe(client, &submitted.id, wait).await?;

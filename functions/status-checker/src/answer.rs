@@ -1,4 +1,4 @@
-//! What the questions before a load are answered with. Fields are those of a statement's answer where they mean the
+//! The answers to the questions before a load. Fields are those of a statement's answer where they mean the
 //! same: `Status`, `WaitSeconds`, `Error`, `Cause`.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use crate::{gate, step};
 
-/// What a decision comes to.
+/// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Verdict {
     /// Go on.
@@ -29,7 +29,7 @@ pub(crate) enum Verdict {
 pub enum Refusal {
     /// An earlier execution, or what one left in the warehouse, has not ended in time.
     QueueTimedOut,
-    /// Glue did not say which runs there are.
+    /// Glue did not list the runs.
     WorkflowLookupFailed,
     /// The workflow has no run that the event can belong to.
     WorkflowRunNotFound,
@@ -67,10 +67,10 @@ pub(crate) struct Answer {
     pub(crate) cause: Option<String>,
     /// The Glue workflow run that the load belongs to, once it is known.
     pub(crate) context: WorkflowRun,
-    /// What the next look at the gate has to know.
+    /// What the next look at the gate needs to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gate: Option<gate::Memory>,
-    /// What the next look at the EMR step has to know.
+    /// What the next look at the EMR step needs to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<step::Memory>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::runtime::var_parsed;
 use shared::{Error, Result, TargetFields};
 
-/// How long the end of a cancelled statement is waited for where the environment does not say.
+/// How long the end of a cancelled statement is awaited if the environment does not set it.
 const DEFAULT_GRACE_SECONDS: u64 = 300;
 /// The most that [`DEFAULT_GRACE_SECONDS`] may be replaced by: looks at a cancelled statement fill the history.
 const MOST_GRACE_SECONDS: u64 = 3600;
@@ -15,7 +15,7 @@ const DEFAULT_SWEEP_SECONDS: u64 = 100;
 /// A longer sweep outlasts the function, and is lost.
 const MOST_SWEEP_SECONDS: u64 = 120;
 
-/// What the environment says.
+/// The function's environment.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) target: TargetFields,

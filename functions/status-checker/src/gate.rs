@@ -3,7 +3,7 @@
 //! EventBridge has no event for a finished workflow, only for a finished job, and that comes before the run turns
 //! COMPLETED. So the gate looks at the workflow's runs, again and again for ten minutes.
 //!
-//! **Which run.** Known exactly where the event names it (our own event does), or where the job run of the event was
+//! **Which run.** Known exactly if the event names it (our own event does), or where the job run of the event was
 //! given it as an argument: a job of a workflow gets `--WORKFLOW_NAME` and `--WORKFLOW_RUN_ID`, and GetJobRun should
 //! show them (unverified; a job run without them falls back). Otherwise the run that started last before the event,
 //! among all pages: nothing says in which order Glue lists them. Without an event, the run that started last.
@@ -11,7 +11,7 @@
 //! **What counts as success.** COMPLETED, and no action failed, timed out, was stopped or errored. Glue counts actions
 //! and does not document whether a job that failed and was retried within the run adds to FailedActions. Where every
 //! action has succeeded in the end (SucceededActions equals TotalActions), the counters of failures are those of
-//! retried attempts, and the gate opens; where that cannot be told it stays closed.
+//! retried attempts, and the gate opens; if that is unknown, it stays closed.
 //!
 //! **A later run** that is under way fills the staging area: no load starts beside it.
 
@@ -31,7 +31,7 @@ use tracing::{info, warn};
 use crate::answer::{Answer, Refusal, Verdict};
 use crate::request::Previous;
 
-/// How often the runs are looked at: with [`PAUSE`] between two looks, for ten minutes.
+/// How often the gate checks the runs: with [`PAUSE`] between two checks, for ten minutes.
 pub const LOOKS: u32 = 40;
 /// The pause between two looks.
 pub const PAUSE: Duration = Duration::from_secs(15);
@@ -72,7 +72,7 @@ pub(crate) struct Memory {
     workflow_run_id: Option<String>,
 }
 
-/// The run that is looked for.
+/// The run that is sought.
 #[derive(Debug, Clone, PartialEq)]
 enum Wanted {
     Run(String),
@@ -142,14 +142,14 @@ pub(crate) async fn answer(client: &Client, request: Request) -> Result<Value> {
         Err(Failed::Refused(verdict)) => verdict,
         Err(Failed::Service(error)) => {
             memory.failed_looks += 1;
-            warn!(failed_looks = memory.failed_looks, "the workflow's runs could not be looked at: {error}");
+            warn!(failed_looks = memory.failed_looks, "the workflow's runs could not be read: {error}");
             after_failure(&gate.workflow_name, &error, &memory)
         }
     };
     let known = memory.workflow_run_id.clone();
     let context = WorkflowRun { workflow_name: Some(gate.workflow_name), workflow_run_id: known };
     let answer = Answer { context, gate: Some(memory), ..verdict.into() };
-    info!(status = answer.status, refusal = answer.error, run = answer.context.workflow_run_id, "looked at the gate");
+    info!(status = answer.status, refusal = answer.error, run = answer.context.workflow_run_id, "checked the gate");
     runtime::answer(&answer)
 }
 
@@ -186,20 +186,20 @@ async fn wanted(client: &Client, gate: &Gate) -> std::result::Result<Wanted, Fai
     at.map(Wanted::Before).ok_or_else(|| {
         Failed::Refused(Verdict::Refuse {
             error: Refusal::WorkflowRunNotFound,
-            cause: "The event's time is not RFC 3339, so nothing says which run of the workflow it belongs to. \
+            cause: "The event's time is not RFC 3339, so it is unknown which run of the workflow it belongs to. \
                     Nothing was loaded."
                 .into(),
         })
     })
 }
 
-/// The workflow and the workflow run that started a job run, where its arguments name them.
+/// The workflow and the workflow run that started a job run, if its arguments name them.
 async fn workflow_of(client: &Client, job: &str, run: &str) -> Result<Option<(Option<String>, String)>> {
     let answer = match client.get_job_run().job_name(job).run_id(run).send().await {
         Ok(answer) => answer,
         // An event that was put by hand may name any run.
         Err(e) if e.code() == Some("EntityNotFoundException") => return Ok(None),
-        Err(e) => return Err(Error::from_sdk("look at the event's job run", e)),
+        Err(e) => return Err(Error::from_sdk("read the event's job run", e)),
     };
     let mut arguments = answer.job_run.and_then(|run| run.arguments).unwrap_or_default();
     let id = arguments.remove("--WORKFLOW_RUN_ID").filter(|id| !id.is_empty());
@@ -311,14 +311,14 @@ fn decide<'a>(workflow: &str, wanted: &Wanted, runs: &'a [Run], looks: u32) -> (
     )
 }
 
-/// What passes by itself is looked at again.
+/// What passes by itself is checked again.
 fn after_failure(workflow: &str, error: &Error, memory: &Memory) -> Verdict {
     let passes = matches!(error.kind(), ErrorKind::Throttled | ErrorKind::ServiceUnavailable);
     if passes && memory.failed_looks < FAILED_LOOKS && memory.looks < LOOKS {
         return Verdict::Wait(PAUSE);
     }
     let text = cut(&error.to_string(), MAX_TEXT_CHARS);
-    let cause = format!("The Glue workflow {workflow} could not be looked at: {text}. Nothing was loaded.");
+    let cause = format!("The Glue workflow {workflow} could not be read: {text}. Nothing was loaded.");
     Verdict::Refuse { error: Refusal::WorkflowLookupFailed, cause }
 }
 
@@ -410,7 +410,7 @@ mod tests {
             (Actions { failed: 1, ..none }, false),
             // A job that failed, was retried within the run and succeeded, if Glue counts both.
             (Actions { total: 3, succeeded: 3, failed: 1, ..none }, true),
-            // It cannot be told.
+            // Whether it succeeded is unknown.
             (Actions { total: 4, succeeded: 3, failed: 1, ..none }, false),
             (Actions { failed: -1, ..none }, false),
         ] {
@@ -456,7 +456,7 @@ mod tests {
         assert!(!waits(&denied, memory(1, 1)));
         let Verdict::Refuse { error, cause } = after_failure("w", &denied, &memory(1, 1)) else { panic!("waits") };
         assert!(
-            error == Refusal::WorkflowLookupFailed && cause.contains("workflow w could not be looked at: no"),
+            error == Refusal::WorkflowLookupFailed && cause.contains("workflow w could not be read: no"),
             "{cause}"
         );
     }

@@ -1,4 +1,4 @@
-//! The kinds of payload, told apart and read in one place.
+//! The kinds of payload, distinguished and read in one place.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! An EMR step that did not succeed: is it still on the cluster, and what is to be said of it?
+//! An EMR step that did not succeed: is it still on the cluster, and what is reported about it?
 //!
-//! Step Functions gives up a step that runs out of time, and does not say which it was. A step that goes on would
+//! Step Functions gives up a step that runs out of time without naming it. A step that goes on would
 //! write into the staging area beside the next load, so it is cancelled, and the execution fails only once it has
 //! ended. The state machine lists the cluster's active steps, newest first, and asks here.
 
@@ -16,7 +16,7 @@ use tracing::info;
 use crate::answer::{Answer, Refusal, Verdict};
 use crate::request::Previous;
 
-/// How often a step that is to end is looked at: with [`PAUSE`] between two looks, for ten minutes.
+/// How often an ending step is checked: with [`PAUSE`] between two checks, for ten minutes.
 pub const LOOKS: u32 = 60;
 /// The pause between two looks.
 pub const PAUSE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(crate) struct Request {
     emr_step: EmrStep,
     /// Why the step did not succeed.
     failure: Failure,
-    /// What ListSteps said of active steps.
+    /// The active steps from ListSteps.
     #[serde(default)]
     emr: Listing,
     #[serde(default)]
@@ -61,7 +61,7 @@ impl Default for Failure {
 #[serde(rename_all = "PascalCase", default)]
 struct Listing {
     steps: Option<Vec<Step>>,
-    /// There where the cluster has more active steps than one answer holds.
+    /// Present if the cluster has more active steps than one answer holds.
     marker: Option<String>,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn answer(request: Request) -> Result<Value> {
     let (memory, verdict) = decide(&request);
     let context = request.answer.context;
     let answer = Answer { context, step: Some(memory), ..verdict.into() };
-    info!(status = answer.status, refusal = answer.error, "looked at the EMR step");
+    info!(status = answer.status, refusal = answer.error, "checked the EMR step");
     runtime::answer(&answer)
 }
 

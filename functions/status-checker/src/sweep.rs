@@ -43,7 +43,7 @@ pub(crate) struct Detail {
     execution_arn: String,
     status: String,
     error: Option<String>,
-    /// The execution's input as a JSON string; absent where it was too large for the event.
+    /// The execution's input as a JSON string; absent if it was too large for the event.
     input: Option<String>,
 }
 
@@ -99,7 +99,7 @@ struct Requests {
 /// up so long) and, for a moment more, until none runs.
 ///
 /// # Errors
-/// `StillRunning` where one still runs at the end: because the service has not taken its cancellation, or because it
+/// `StillRunning` if one still runs at the end: because the service has not taken its cancellation, or because it
 /// is still rolling back.
 async fn sweep(
     client: &Client,
@@ -181,7 +181,7 @@ fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Reque
     runtime::answer(&Swept { cancelled, still_running: [], text })
 }
 
-/// The workflow run of an execution: what the state machine says, else what the event that started it says.
+/// The workflow run of an execution: as the state machine passes it on, otherwise as in the event that started the execution.
 fn belongs_to(context: WorkflowRun, input: &Value) -> WorkflowRun {
     let detail = &input["detail"];
     let said = json!({"WorkflowName": detail["workflowName"], "WorkflowRunId": detail["workflowRunId"]});

@@ -33,7 +33,7 @@ fn cancelling(accepted: bool) -> Rule {
     mock!(Client::cancel_statement).then_output(move || CancelStatementOutput::builder().status(accepted).build())
 }
 
-/// Statements alone: neither executions nor workflow runs are looked at.
+/// Statements alone: neither executions nor workflow runs are checked.
 fn only(redshift: Client) -> Services {
     Services { redshift, sfn: lazy(|| mock_client!(aws_sdk_sfn, [])), glue: lazy(|| mock_client!(aws_sdk_glue, [])) }
 }

@@ -28,7 +28,7 @@ use crate::{Config, Services};
 pub const LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// The states in which an execution of the machine queues.
 pub const QUEUE: [&str; 3] = ["Turn", "HasTurn", "WaitForTurn"];
-/// How many waiting executions are looked at for one that does the same.
+/// How many waiting executions are checked for one that does the same.
 const MOST_LOOKED_AT: usize = 10;
 /// Events of a history, newest first, among which the state is that an execution is in: more than one state has.
 const NEWEST_EVENTS: i32 = 20;
@@ -67,7 +67,7 @@ pub(crate) async fn answer(services: &Services, config: &Config, request: Reques
         None => Verdict::Ready,
     };
     let answer = Answer::from(verdict);
-    info!(status = answer.status, refusal = answer.error, covered_by = answer.covered_by, "looked at the queue");
+    info!(status = answer.status, refusal = answer.error, covered_by = answer.covered_by, "checked the queue");
     runtime::answer(&answer)
 }
 
@@ -101,7 +101,7 @@ fn earlier(running: &[Execution], own: &Execution) -> Vec<Execution> {
     earlier
 }
 
-/// Goes on where nothing is in the way; otherwise waits, within the limit.
+/// Goes on if nothing is in the way, and waits otherwise, within the limit.
 fn wait_for(obstacle: Option<String>, queued: Duration) -> Verdict {
     match obstacle {
         None => Verdict::Ready,
@@ -132,7 +132,7 @@ async fn running(services: &Services, machine: &str) -> Result<Vec<Execution>> {
 /// An execution that the list does not have yet.
 async fn started(services: &Services, arn: &str) -> Result<Execution> {
     let described = services.sfn.describe_execution().execution_arn(arn).send().await;
-    let described = described.map_err(|e| Error::from_sdk("look at this execution", e))?;
+    let described = described.map_err(|e| Error::from_sdk("describe this execution", e))?;
     Ok(Execution { since: since(described.start_date, described.redrive_date)?, arn: arn.to_owned() })
 }
 
@@ -148,14 +148,14 @@ fn since(started: aws_smithy_types::DateTime, redriven: Option<aws_smithy_types:
 async fn covering(services: &Services, waiting: &[Execution], own: &Turn) -> Result<Option<String>> {
     for other in waiting.iter().rev().take(MOST_LOOKED_AT) {
         let described = services.sfn.describe_execution().execution_arn(&other.arn).send().await;
-        let described = described.map_err(|e| Error::from_sdk("look at an earlier execution", e))?;
+        let described = described.map_err(|e| Error::from_sdk("describe an earlier execution", e))?;
         let input = described.input().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
         if !ExecutionInput::read(&input).is_ok_and(|input| input.is_interchangeable(own.gated)) {
             continue;
         }
         let history = services.sfn.get_execution_history().execution_arn(&other.arn).reverse_order(true);
         let history = history.include_execution_data(true).max_results(NEWEST_EVENTS).send().await;
-        let history = history.map_err(|e| Error::from_sdk("look at an earlier execution's history", e))?;
+        let history = history.map_err(|e| Error::from_sdk("read an earlier execution's history", e))?;
         if waits_with(history.events()).is_some_and(|other| other.work == own.work) {
             return Ok(Some(other.arn.clone()));
         }
@@ -199,7 +199,7 @@ async fn cancel_left<'a>(
         let ended = match described {
             Ok(described) => described.status != ExecutionStatus::Running,
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => false,
-            Err(e) => return Err(Error::from_sdk("look at an execution that left a statement", e)),
+            Err(e) => return Err(Error::from_sdk("describe an execution that left a statement", e)),
         };
         if ended {
             let taken = statement::cancel(&services.redshift, &listed.id).await?;
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(ask(&[&late], &[&nothing], json!({})).await["Error"], "QueueTimedOut");
     }
 
-    /// One runs, one waits: what comes next is covered by the one that waits, where the two do the same.
+    /// One runs, one waits: what comes next is covered by the one that waits, if the two do the same.
     #[tokio::test]
     async fn one_that_waits_covers_another_that_does_the_same() {
         let list = listing(&[("own", 5), ("waiting", 7), ("running", 9)]);

@@ -2,7 +2,7 @@
 
 use aws_smithy_types::error::display::DisplayErrorContext;
 
-/// A text that says what failed and what to do.
+/// A text that names the failure and the fix.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(String);

@@ -5,12 +5,14 @@
 //! | `doctor` | what is wrong with a deployed stack, and how to fix it |
 //! | `rerun` | starting a failed execution again |
 //! | `grants` | what a database user needs in the warehouse |
+//! | `terminal` | tables and progress, for all programs of the project |
 //! | `tools` | where `make setup` installs the tools that this project pins |
 
 pub mod doctor;
 mod error;
 pub mod grants;
 pub mod rerun;
+pub mod terminal;
 pub mod tools;
 
 pub use error::{Error, Result};

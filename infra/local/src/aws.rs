@@ -43,10 +43,7 @@ impl Cli {
         Self { environment: set.map(|(name, value)| (name, value.to_owned())) }
     }
 
-    /// Calls it; what it prints, as JSON where it is.
-    ///
-    /// # Errors
-    /// What it says.
+    /// Calls it; what it prints, as JSON if it is.
     pub async fn call(&self, arguments: &[&str]) -> Result<Value> {
         let mut command = Command::new(python_tool("aws")?);
         command.args(["--output", "json"]).args(arguments).kill_on_drop(true);

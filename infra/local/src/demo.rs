@@ -4,31 +4,30 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
+use loader::terminal::{lines, table};
 use loader::tools::project;
 use loader::{Error, Result};
 use serde_json::{Value, json};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::execution::{Ended, Step, follow};
 use crate::notifications::{Inbox, Received, settle};
 use crate::stack::{GLUE_JOB, Options, Stack};
 
-/// The runs of the sample orders that do not match; `sample.sql` says why.
+/// The runs of the sample orders that do not match; `sample.sql` explains them.
 const EXPECTED_UNRESOLVED: [i64; 4] = [42, 43, 44, 45];
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The run that is mended before the second execution.
-const MENDED: i64 = 44;
-const MEND: &str = "UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007";
+/// The run that is fixed before the second execution.
+const FIXED: i64 = 44;
+const FIX: &str = "UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007";
 
 /// Runs the demo on a stack of its own; `print` gets every line.
-///
-/// # Errors
-/// Anything that is not as it should be.
 pub async fn demo(mut print: impl FnMut(&str)) -> Result<()> {
-    // The second execution is to tell only what is new.
+    // The second execution notifies only about what is new.
     let parameters = ["RemindAfterHours=24", "NotifyResolved=true"].map(str::to_owned).to_vec();
     let options = Options { parameters, ..Options::default() };
-    let stack = Stack::start(&options, |step| print(&format!("- {step}"))).await?;
+    let stack = Stack::start_watched(&options, &mut print).await?;
     let outcome = run(&stack, &mut print).await;
     stack.stop().await;
     outcome
@@ -41,8 +40,8 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     show(stack, print, "SELECT run_id, order_id, customer_name, seller_name, product_name, product_price, product_qty FROM dev.orders_final ORDER BY 1, 2").await?;
     show_audit(stack, print).await?;
 
-    print(&format!("\n- mending run {MENDED}: {MEND}"));
-    stack.warehouse.run(MEND).await?;
+    print(&format!("\n- fixing run {FIXED}: {FIX}"));
+    stack.warehouse.run(FIX).await?;
     let second = load(stack, &inbox, 1, 1, print).await?;
     show_audit(stack, print).await?;
 
@@ -53,9 +52,9 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
     std::fs::write(path.join("report.json"), text).map_err(|e| Error::doing("write the report", e))?;
 
-    let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != MENDED).collect();
+    let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != FIXED).collect();
     let mut wrong = first.faults("first execution", &EXPECTED_UNRESOLVED, &EXPECTED_UNRESOLVED);
-    wrong.extend(second.faults("second execution", &still, &[MENDED]));
+    wrong.extend(second.faults("second execution", &still, &[FIXED]));
     let lost = "SELECT COUNT(*) FROM dev.orders o WHERE (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) <> 1";
     let lost = stack.warehouse.number(lost).await?;
     if lost > 0 {
@@ -118,9 +117,6 @@ async fn show_audit(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
 
 /// Puts the event that the workflow's last job has succeeded. The source is our own: AWS alone may send
 /// events with an `aws.` source.
-///
-/// # Errors
-/// Where EventBridge refuses it.
 pub async fn announce(stack: &Stack) -> Result<()> {
     let detail = json!({"jobName": GLUE_JOB, "severity": "INFO", "state": "SUCCEEDED", "jobRunId": "jr_demo", "message": "Job run succeeded"});
     let entry = PutEventsRequestEntry::builder().source("redshift-loader").detail_type("Glue Job State Change");
@@ -134,9 +130,6 @@ pub async fn announce(stack: &Stack) -> Result<()> {
 }
 
 /// Waits for the execution that an event started: the newest, once there are more than `before`.
-///
-/// # Errors
-/// Where none starts.
 pub async fn started(stack: &Stack, before: usize) -> Result<String> {
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     for _ in 0..100 {
@@ -150,7 +143,7 @@ pub async fn started(stack: &Stack, before: usize) -> Result<String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(Error::new("the event started no execution: look at the rule's pattern and its target"))
+    Err(Error::new("the event started no execution: check the rule's pattern and its target"))
 }
 
 impl Load {
@@ -181,7 +174,7 @@ impl Load {
         let ended = &self.ended;
         check(
             ended.status == ExecutionStatus::Succeeded,
-            format!("it is {}: {:?} {:?}", ended.status, ended.error, ended.cause),
+            format!("the execution is {}: {:?} {:?}", ended.status, ended.error, ended.cause),
         );
         let finished = ended.statements.iter().filter(|s| s["Status"] == "FINISHED").count();
         check(finished == 2, format!("{finished} of 2 procedures have FINISHED"));
@@ -236,25 +229,19 @@ async fn show(stack: &Stack, print: &mut impl FnMut(&str), sql: &str) -> Result<
     // As text, whatever the types.
     let client = stack.warehouse.connect().await?;
     let rows = client.simple_query(sql).await.map_err(|e| Error::doing(sql, e))?;
-    let mut table: Vec<Vec<String>> = Vec::new();
+    let mut table = table([]);
     for message in &rows {
         match message {
-            tokio_postgres::SimpleQueryMessage::RowDescription(columns) => {
-                table.push(columns.iter().map(|c| c.name().to_owned()).collect());
+            SimpleQueryMessage::RowDescription(columns) => {
+                table.set_header(columns.iter().map(|column| column.name()));
             }
-            tokio_postgres::SimpleQueryMessage::Row(row) => {
-                table.push((0..row.len()).map(|n| row.get(n).unwrap_or("NULL").to_owned()).collect());
+            SimpleQueryMessage::Row(row) => {
+                table.add_row((0..row.len()).map(|n| row.get(n).unwrap_or("NULL")));
             }
             _ => {}
         }
     }
-    let columns = table.first().map_or(0, Vec::len);
-    let widths: Vec<_> =
-        (0..columns).map(|n| table.iter().map(|row| row[n].chars().count()).max().unwrap_or(0)).collect();
-    for row in &table {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        print(format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end());
-    }
+    lines(&table).for_each(|line| print(&format!(" {line}")));
     Ok(())
 }
 

@@ -17,16 +17,13 @@ const BUCKET: &str = "artifacts";
 pub struct Outputs(HashMap<String, String>);
 
 impl Outputs {
-    /// An output; empty where the template has none of that name.
+    /// An output; empty if the template has none of that name.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 }
 
 /// Makes what a deployment needs: the artifacts' bucket, the packaged template, and a secret, whose ARN this is.
-///
-/// # Errors
-/// What the aws CLI says.
 pub async fn prepare(url: &str, dir: &Path) -> Result<String> {
     for function in ["proc-runner", "status-checker", "orders-audit-fn"] {
         bootstrap(function)?;
@@ -48,9 +45,6 @@ fn packaged(dir: &Path) -> PathBuf {
 }
 
 /// Deploys the packaged template under a name; `parameters` are `Name=value`, of which the last counts.
-///
-/// # Errors
-/// What the aws CLI says.
 pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -> Result<Outputs> {
     let packaged = packaged(dir);
     let packaged = packaged.to_string_lossy();

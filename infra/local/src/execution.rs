@@ -1,4 +1,4 @@
-//! Following an execution, and what its history says.
+//! Following an execution, and what its history shows.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -42,10 +42,13 @@ pub struct Step {
     pub statement: Option<Value>,
 }
 
+/// Starts an execution; its ARN.
+pub async fn start(client: &Client, machine: &str, input: &Value) -> Result<String> {
+    let started = client.start_execution().state_machine_arn(machine).input(input.to_string()).send().await;
+    Ok(started.map_err(|e| Error::sdk("start an execution", e))?.execution_arn)
+}
+
 /// Waits for the end of an execution; `on_step` sees every state once it was left.
-///
-/// # Errors
-/// Where it cannot be looked at, or does not end in `limit`.
 pub async fn follow(client: &Client, arn: &str, limit: Duration, mut on_step: impl FnMut(&Step)) -> Result<Ended> {
     let start = Instant::now();
     let mut seen = HashSet::new();
@@ -87,9 +90,6 @@ pub async fn follow(client: &Client, arn: &str, limit: Duration, mut on_step: im
 }
 
 /// Every event of an execution.
-///
-/// # Errors
-/// Where it cannot be read.
 pub async fn history(client: &Client, arn: &str) -> Result<Vec<HistoryEvent>> {
     let mut pages = client.get_execution_history().execution_arn(arn).into_paginator().items().send();
     let mut events = Vec::new();

@@ -23,10 +23,10 @@ enum Command {
     Demo,
     /// Keep the stack up until Ctrl-C
     Up {
-        /// Port of the local AWS; a free one where it is not given
+        /// Port of the local AWS; a free one if it is not given
         #[arg(long)]
         port: Option<u16>,
-        /// Your own PostgreSQL; its schemas dev and s3_staging_schema are made anew
+        /// Your own PostgreSQL; its schemas dev and s3_staging_schema are created again
         #[arg(long)]
         database_url: Option<String>,
     },

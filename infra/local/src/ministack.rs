@@ -20,9 +20,6 @@ pub struct MiniStack {
 }
 
 /// A port that is free now: the wanted one, or any.
-///
-/// # Errors
-/// Says so where the wanted one is in use.
 pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0))).await;
     let address = listener.and_then(|l| l.local_addr());
@@ -35,9 +32,6 @@ pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
 impl MiniStack {
     /// Starts it on loopback. Its functions inherit its environment: `endpoints` are variables and where services
     /// answer that are not its own, such as the Data API.
-    ///
-    /// # Errors
-    /// A missing tool, or what it says.
     pub async fn start(port: u16, endpoints: &[(&str, &str)], wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
         // What it unpacks is removed with the folder.

@@ -31,15 +31,12 @@ pub struct Received {
 
 impl Inbox {
     /// Makes the queue and subscribes it.
-    ///
-    /// # Errors
-    /// Where the local AWS refuses.
     pub async fn subscribe(aws: &SdkConfig, topic_arn: &str) -> Result<Self> {
         let client = Client::new(aws);
         let created = client.create_queue().queue_name("redshift-loader-notifications").send().await;
         let url = created.map_err(|e| Error::sdk("create a queue", e))?.queue_url.unwrap_or_default();
         let attributes = client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
-        let attributes = attributes.send().await.map_err(|e| Error::sdk("look at the queue", e))?;
+        let attributes = attributes.send().await.map_err(|e| Error::sdk("read the queue's attributes", e))?;
         let arn = attributes.attributes().and_then(|a| a.get(&QueueAttributeName::QueueArn)).cloned();
         let arn = arn.ok_or_else(|| Error::new("the queue has no ARN"))?;
         let policy = json!({
@@ -59,9 +56,6 @@ impl Inbox {
     }
 
     /// Takes what has arrived, waiting up to a second for more until `expected` messages are there.
-    ///
-    /// # Errors
-    /// Where the local AWS refuses.
     pub async fn take(&self, expected: usize) -> Result<Vec<Received>> {
         let mut all = Vec::new();
         loop {

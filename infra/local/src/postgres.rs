@@ -30,9 +30,6 @@ impl Postgres {
     ///
     /// PostgreSQL refuses to run as root. Root (containers, CI) therefore drops to `nobody`, for whom the
     /// programs are copied to `dir`: the checkout may lie where only root can look.
-    ///
-    /// # Errors
-    /// A missing tool, or what PostgreSQL says.
     pub async fn start(dir: &Path) -> Result<Self> {
         let packages = postgres_packages()?;
         let home = dir.join("postgres");
@@ -94,7 +91,7 @@ impl Postgres {
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        Err(last.unwrap_or_else(|| Error::new("PostgreSQL lets nobody in")))
+        Err(last.unwrap_or_else(|| Error::new("PostgreSQL accepts no connection")))
     }
 
     /// How to reach the warehouse's database.

@@ -25,9 +25,6 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`, with its output in `dir/<name>.log`; `end` is the signal that ends it in good order.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
     pub fn start(name: &'static str, command: &mut Command, dir: &Path, end: Signal) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
         let doing = format!("start {name}");
@@ -46,9 +43,6 @@ impl Process {
     }
 
     /// Waits until `ready` says so.
-    ///
-    /// # Errors
-    /// With the end of its output, where it ends before that or takes longer than half a minute.
     pub async fn until(&mut self, ready: impl AsyncFn() -> bool) -> Result<()> {
         for _ in 0..600 {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -98,7 +92,7 @@ impl Drop for Process {
 /// Live process groups, for the signal handler.
 static LIVE: Mutex<Vec<(Pid, Signal)>> = Mutex::new(Vec::new());
 
-/// Ends every program that was started, for where nobody is left to drop it.
+/// Ends every program that was started, for a program that a signal ends before it drops anything.
 pub fn stop_all() {
     let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
     for (group, end) in &live {

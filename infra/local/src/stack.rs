@@ -1,6 +1,7 @@
 //! The local stack: PostgreSQL, the Data API on it, MiniStack, and the real template deployed there.
 
 use aws_config::SdkConfig;
+use loader::terminal::Steps;
 use loader::{Error, Result};
 use redshift_data_local::{Config, Running};
 use tempfile::TempDir;
@@ -25,13 +26,13 @@ pub const GLUE_JOB: &str = "new-orders-last-job";
 /// How the stack is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The port of the local AWS; a free one where it is not given.
+    /// The port of the local AWS; a free one if it is not given.
     pub port: Option<u16>,
-    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are made anew.
+    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are created again.
     pub database_url: Option<String>,
     /// Factor for the state machine's waiting: tests do not wait for real.
     pub wait_scale: Option<f64>,
-    /// Where Glue answers, in place of the local AWS, which has no workflow runs.
+    /// The URL of Glue, in place of the local AWS, which has no workflow runs.
     pub glue_url: Option<String>,
     /// Parameters of the template, `Name=value`, over those of the serverless variant with a secret.
     pub parameters: Vec<String>,
@@ -58,10 +59,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything, deploys the template and loads the sample orders. `say` is told each step.
-    ///
-    /// # Errors
-    /// A missing tool, a port in use, a PostgreSQL that cannot be reached, a failing deployment.
+    /// Starts everything, deploys the template and loads the sample orders. `say` receives each step.
     pub async fn start(options: &Options, mut say: impl FnMut(&str)) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("redshift-loader-").tempdir();
         let dir = dir.map_err(|e| Error::doing("make a temporary folder", e))?;
@@ -107,7 +105,16 @@ impl Stack {
         Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, postgres })
     }
 
-    /// Where the local AWS answers.
+    /// The same, with the steps and their times on a terminal, or as lines.
+    pub async fn start_watched(options: &Options, print: impl FnMut(&str)) -> Result<Self> {
+        let total = if options.database_url.is_some() { 3 } else { 4 };
+        let mut steps = Steps::new(total, print);
+        let stack = Self::start(options, |step| steps.next(step)).await?;
+        steps.finish();
+        Ok(stack)
+    }
+
+    /// The URL of the local AWS.
     pub fn aws_url(&self) -> String {
         self.ministack.url()
     }

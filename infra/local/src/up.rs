@@ -8,11 +8,8 @@ use crate::notifications::Inbox;
 use crate::stack::{Options, Stack, WORKGROUP};
 
 /// Starts the stack, writes `target/local/env`, and says what to try.
-///
-/// # Errors
-/// As [`Stack::start`].
 pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Stack> {
-    let stack = Stack::start(options, |step| print(&format!("- {step}"))).await?;
+    let stack = Stack::start_watched(options, &mut print).await?;
     match describe(&stack, &mut print).await {
         Ok(()) => Ok(stack),
         Err(error) => {

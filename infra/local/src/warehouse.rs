@@ -19,9 +19,6 @@ pub struct Warehouse {
 
 impl Warehouse {
     /// The warehouse at `postgresql://...`.
-    ///
-    /// # Errors
-    /// Where that is no such URL, or names no database.
     pub fn new(url: &str) -> Result<Self> {
         let config = Config::from_str(url).map_err(|e| Error::doing("DATABASE_URL", e))?;
         if config.get_dbname().is_none() {
@@ -46,9 +43,6 @@ impl Warehouse {
     }
 
     /// A session.
-    ///
-    /// # Errors
-    /// Where it cannot be reached.
     pub async fn connect(&self) -> Result<Client> {
         let (client, connection) = self
             .config
@@ -59,10 +53,7 @@ impl Warehouse {
         Ok(client)
     }
 
-    /// Makes the schemas anew, with the sample orders.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
+    /// Makes the schemas again, with the sample orders.
     pub async fn reset(&self) -> Result<()> {
         self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
         for file in ["postgres/shims.sql", "tables.sql", "procedures.sql", "sample.sql"] {
@@ -78,34 +69,22 @@ impl Warehouse {
     }
 
     /// Runs some SQL.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
     pub async fn run(&self, sql: &str) -> Result<()> {
         self.connect().await?.batch_execute(sql).await.map_err(|e| Error::new(chain(&e)))
     }
 
     /// Asks for rows.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
     pub async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
         self.connect().await?.query(sql, &[]).await.map_err(|e| Error::new(chain(&e)))
     }
 
     /// Asks for one number.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
     pub async fn number(&self, sql: &str) -> Result<i64> {
         let rows = self.rows(sql).await?;
         rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| Error::new(format!("no number: {sql}")))
     }
 
     /// The runs that the audit has unresolved rows of.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
     pub async fn unresolved_runs(&self) -> Result<Vec<i64>> {
         let sql = "SELECT DISTINCT run_id FROM dev.orders_audit WHERE status <> 'RESOLVED' ORDER BY 1";
         Ok(self.rows(sql).await?.iter().map(|row| row.get(0)).collect())

@@ -45,7 +45,7 @@ fn a_url_that_names_no_database_is_reported() {
 /// `up` writes one file for the whole project.
 static UP: Mutex<()> = Mutex::new(());
 
-/// Starts a program and reads what it says up to a line that begins so.
+/// Starts a program and reads its output up to a line that begins with `until`.
 fn start(command: &mut Command, until: &str) -> (Child, Vec<String>, Lines<BufReader<ChildStdout>>) {
     let mut program = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(program.stdout.take().expect("its output")).lines();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub struct Config {
     /// The PostgreSQL that stands for Redshift; a request's Database chooses the database.
     pub postgres: tokio_postgres::Config,
-    /// The workgroups and clusters that exist; every name does where this is empty.
+    /// The workgroups and clusters that exist; every name does if this is empty.
     pub endpoints: Vec<String>,
     /// Rows in one page of a result. The service cuts by size.
     pub page_rows: usize,

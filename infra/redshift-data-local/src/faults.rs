@@ -1,7 +1,7 @@
 //! Faults to order: what the service and the engine do on a bad day.
 //!
 //! `PUT /faults` with a JSON list of faults replaces those that are set; `GET /faults` shows what is left
-//! of them. A fault strikes as often as its `Times` says (once where it is absent) and is then gone.
+//! of them. A fault strikes as often as its `Times` says (once if it is absent) and is then gone.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,15 +16,40 @@ use crate::protocol::FailureType;
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Only for this operation (`ExecuteStatement`, ...), where it is about a call.
+    /// Only for this operation (`ExecuteStatement`, ...), if it is about a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// Only for statements whose name has this in it, where it is about a statement.
+    /// Only for statements whose name has this in it, if it is about a statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_name: Option<String>,
     /// How often.
     #[serde(default = "once")]
     pub times: u32,
+}
+
+impl Fault {
+    /// A fault that strikes once, whatever is called.
+    pub fn new(kind: FaultKind) -> Self {
+        Self { kind, operation: None, statement_name: None, times: once() }
+    }
+
+    /// Only for this operation.
+    #[must_use]
+    pub fn on(self, operation: &str) -> Self {
+        Self { operation: Some(operation.to_owned()), ..self }
+    }
+
+    /// Only for statements whose name has this in it.
+    #[must_use]
+    pub fn of(self, statement_name: &str) -> Self {
+        Self { statement_name: Some(statement_name.to_owned()), ..self }
+    }
+
+    /// So many times.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times, ..self }
+    }
 }
 
 fn once() -> u32 {
@@ -136,33 +161,18 @@ pub(crate) struct Run {
 impl Run {
     /// Takes what is set for a statement.
     pub(crate) fn take(faults: &Faults, operation: &str, name: Option<&str>) -> Self {
-        let seconds = |s: &f64| Duration::try_from_secs_f64(*s).ok();
+        let seconds = |pick: fn(&FaultKind) -> Option<f64>| {
+            faults.take(operation, name, |kind| Duration::try_from_secs_f64(pick(kind)?).ok())
+        };
         Self {
-            slow_start: faults.take(
-                operation,
-                name,
-                |k| if let FaultKind::SlowStart(s) = k { seconds(s) } else { None },
-            ),
+            slow_start: seconds(|k| if let FaultKind::SlowStart(s) = k { Some(*s) } else { None }),
+            slow_cancel: seconds(|k| if let FaultKind::SlowCancel(s) = k { Some(*s) } else { None }),
+            kill_after: seconds(|k| if let FaultKind::KillSession(s) = k { Some(*s) } else { None }),
+            lose_after: seconds(|k| if let FaultKind::LoseSession(s) = k { Some(*s) } else { None }),
+            crash_after: seconds(|k| if let FaultKind::CrashServer(s) = k { Some(*s) } else { None }),
             never_ends: faults.take(operation, name, |k| (*k == FaultKind::NeverEnds).then_some(())).is_some(),
-            slow_cancel: faults.take(
-                operation,
-                name,
-                |k| if let FaultKind::SlowCancel(s) = k { seconds(s) } else { None },
-            ),
             fail_with: faults
                 .take(operation, name, |k| if let FaultKind::FailWith(t) = k { Some(t.clone()) } else { None }),
-            crash_after: faults
-                .take(operation, name, |k| if let FaultKind::CrashServer(s) = k { seconds(s) } else { None }),
-            kill_after: faults.take(
-                operation,
-                name,
-                |k| if let FaultKind::KillSession(s) = k { seconds(s) } else { None },
-            ),
-            lose_after: faults.take(
-                operation,
-                name,
-                |k| if let FaultKind::LoseSession(s) = k { seconds(s) } else { None },
-            ),
         }
     }
 }

@@ -18,7 +18,7 @@ struct Options {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8123")]
     listen: SocketAddr,
-    /// A workgroup or cluster that exists (repeatable); every name exists where none is given
+    /// A workgroup or cluster that exists (repeatable); every name exists if none is given
     #[arg(long = "endpoint")]
     endpoints: Vec<String>,
 }

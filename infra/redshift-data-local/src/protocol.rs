@@ -35,7 +35,7 @@ impl FailureType {
         }
     }
 
-    /// The field that names the statement, where the type has one. [API model]
+    /// The field that names the statement, if the type has one. [API model]
     fn id_field(self) -> Option<&'static str> {
         match self {
             Self::ResourceNotFoundException => Some("ResourceId"),

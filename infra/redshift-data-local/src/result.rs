@@ -9,7 +9,7 @@ use crate::protocol::{Failure, Reply};
 pub(crate) struct ResultSet {
     pub(crate) columns: Vec<Value>,
     pub(crate) records: Vec<Vec<Value>>,
-    /// Rows returned, or affected where the statement returns none; -1 where neither is known.
+    /// Rows returned, or affected if the statement returns none; -1 if neither is known.
     pub(crate) rows_or_affected: i64,
     /// Bytes of the values.
     pub(crate) size: i64,

@@ -60,7 +60,7 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     );
     let (client, connection) = postgres.connect(NoTls).await.map_err(|e| end(&e))?;
     let connection = tokio::spawn(connection);
-    // What runs ends with whoever asked: a session whose connection is lost would else work on, seen by nobody.
+    // A statement ends with its client; otherwise an orphaned session keeps running.
     // PostgreSQL before 14 does not know the setting.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
@@ -217,7 +217,7 @@ async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<Result
     Ok(ResultSet { size: if columns.is_empty() { -1 } else { size }, columns, records, rows_or_affected })
 }
 
-/// PostgreSQL counts no rows for what changes none; the Data API says -1 then.
+/// PostgreSQL counts no rows for what changes none; the Data API reports -1 then.
 fn affected(sql: &str, rows: Option<u64>) -> i64 {
     let word = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
     let counts = ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].contains(&word.as_str());

@@ -26,7 +26,7 @@ pub(crate) struct Statement {
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) whole: Part,
-    /// The statements of a batch; empty where it is none.
+    /// The statements of a batch; empty if it is none.
     pub(crate) parts: Vec<Part>,
     pub(crate) pid: Option<i32>,
     /// Somebody asked for its end: its session sees to that.

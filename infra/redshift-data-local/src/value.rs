@@ -116,7 +116,7 @@ fn civil(day: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The date, and what follows its time where it is before Christ.
+/// The date, and what follows its time in a year before Christ.
 fn dated(day: i64) -> (String, &'static str) {
     let (year, month, day) = civil(day);
     let (year, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
@@ -168,7 +168,7 @@ fn zone(seconds: i64) -> String {
     zone
 }
 
-/// As Redshift writes it: years and months, or days to seconds; both where an interval of PostgreSQL has both.
+/// As Redshift writes it: years and months, or days to seconds; both if an interval of PostgreSQL has both.
 /// [Amazon Redshift Database Developer Guide, "Interval data types and literals"]
 fn interval(raw: &[u8]) -> String {
     let part = |from: usize, to: usize| signed(raw.get(from..to).unwrap_or_default());

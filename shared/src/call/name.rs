@@ -26,7 +26,7 @@ impl QualifiedName {
     }
 
     /// The name in a text that is meant to be one: what an error may show of it. That is the whole text if it is a
-    /// name; else `schema.name` without quotes at its beginning, or behind `CALL`, if arguments or nothing follow.
+    /// name; otherwise `schema.name` without quotes at its beginning, or behind `CALL`, if arguments or nothing follow.
     pub fn shown(text: &str) -> Option<Self> {
         if let Ok(name) = Scanner::new(text).whole_name() {
             return Some(name);

@@ -160,7 +160,7 @@ impl ProcedureCall {
         &self.placeholders
     }
 
-    /// The bound values, or nothing where there are none (the Data API refuses an empty list).
+    /// The bound values, or nothing if there are none (the Data API refuses an empty list).
     pub(crate) fn parameters(&self) -> Option<Vec<SqlParameter>> {
         if self.parameters.is_empty() {
             return None;

@@ -274,7 +274,7 @@ pub(crate) fn written(sql: &str) -> Vec<Written> {
 }
 
 impl Scanner<'_> {
-    /// What stands between quotes, a doubled one read as one; up to the end where the closing one is missing.
+    /// What stands between quotes, a doubled one read as one; up to the end if the closing one is missing.
     fn any_quoted(&mut self, quote: char) -> String {
         let mut text = String::new();
         self.take(quote);

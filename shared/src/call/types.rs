@@ -62,10 +62,10 @@ impl SqlType {
     /// Reads a type or one of its aliases, in any case and with any blanks.
     ///
     /// Without a size, a type has the one that Redshift gives it, with one exception: VARCHAR takes as much as
-    /// Redshift can hold, where its CAST would cut at 256 bytes.
+    /// Redshift can hold; its CAST would cut at 256 bytes.
     ///
     /// # Errors
-    /// What a type has to be; never the text itself.
+    /// What a type must be; never the text itself.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let upper = text.to_ascii_uppercase();
         let (name, size) = match upper.split_once('(') {

@@ -27,7 +27,7 @@ impl Error {
         let failed = |why: &str| format!("failed to {doing}: {why}{request}");
         let code = error.code().and_then(shown::error_code);
         let hint = |phrases| {
-            // Looked at, never shown.
+            // Read, never shown.
             let text = DisplayErrorContext(&error).to_string().to_lowercase();
             find(phrases, &text).map(|words| format!(": {words}")).unwrap_or_default()
         };
@@ -127,7 +127,7 @@ const ACTIONS: &[&str] = &[
     "glue:GetJobRun",
 ];
 
-/// What messages of AWS say, in our words. A phrase in a value that a message quotes can only choose among these.
+/// Messages of AWS in our words. A phrase in a value that a message quotes can only choose among these.
 const MESSAGE_PHRASES: &[(&[&str], &str)] = &[
     (
         &["security token", "credentials have expired", "token expired"],
@@ -155,7 +155,7 @@ const MESSAGE_PHRASES: &[(&[&str], &str)] = &[
     (&["statement name", "statementname"], "the statement's name is not taken"),
 ];
 
-/// What a connection fails for, in our words.
+/// Reasons for a failed connection in our words.
 const CONNECTION_PHRASES: &[(&[&str], &str)] = &[
     (&["certificate", "unknownissuer"], "the server's certificate is not trusted"),
     (&["credentials"], "there are no valid credentials"),

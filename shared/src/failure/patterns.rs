@@ -82,7 +82,7 @@ const SCAN: &str = "Spectrum Scan Error";
 const S3_QUERY: &[&str] = &["S3 Query Exception (Fetch)", "S3 Query Exception (Execute)"];
 const S3_CONNECTION: &str = "S3Query Exception Connection failed, retries exceeded.";
 
-/// What PostgreSQL says of an unknown object before its name.
+/// What PostgreSQL's messages about an unknown object have before its name.
 const OBJECTS: &[&str] = &[
     "relation ",
     "table ",

@@ -36,7 +36,7 @@ pub(super) fn is_match(parts: &[Part], text: &str) -> bool {
     remainders(parts, text).iter().any(|rest| rest.is_empty())
 }
 
-/// What can be left of `text` behind `parts`; empty where they do not match.
+/// What can be left of `text` behind `parts`; empty if they do not match.
 fn remainders<'t>(parts: &[Part], text: &'t str) -> Vec<&'t str> {
     parts.iter().fold(vec![text], |texts, part| texts.into_iter().flat_map(|text| part.after(text)).collect())
 }

@@ -20,16 +20,16 @@ pub struct Description {
     pub id: StatementId,
     /// Where it stands.
     pub status: Status,
-    /// When the service accepted it, where it says so.
+    /// When the service accepted it, if it says so.
     pub created_at: Option<SystemTime>,
     /// How long it ran; zero until it has ended.
     pub duration: Duration,
-    /// The engine's text, where it failed or was aborted, with a placeholder for each of the statement's own
+    /// The engine's text, if it failed or was aborted, with a placeholder for each of the statement's own
     /// arguments.
     pub error: Option<String>,
-    /// The class of the failure, where it failed or was aborted: of the engine's text as it is.
+    /// The class of the failure, if it failed or was aborted: of the engine's text as it is.
     pub failure: Option<FailureKind>,
-    /// Rows returned or affected; nothing where the service says -1.
+    /// Rows returned or affected; nothing if the service reports -1.
     pub result_rows: Option<i64>,
     /// The engine's own number of the query, to be found in its system views.
     pub redshift_query_id: Option<i64>,
@@ -37,11 +37,11 @@ pub struct Description {
 
 /// Describes a statement, waiting up to `wait` for its end.
 ///
-/// Where the service has too many waiters already, it is asked again without waiting.
+/// If the service has too many waiters already, retries without waiting.
 ///
 /// # Errors
 /// `StatementNotFound` for an Id that never existed, has expired (24 hours) or belongs to another role;
-/// `UnknownStatus`; else as for every call.
+/// `UnknownStatus`; otherwise as for every call.
 pub async fn describe(client: &Client, id: &StatementId, wait: Option<Duration>) -> Result<Description> {
     let ask = |wait| client.describe_statement().id(id.as_str()).set_wait_time_seconds(wait).send();
     let answer = match ask(seconds(wait)).await {
@@ -63,7 +63,7 @@ pub async fn describe(client: &Client, id: &StatementId, wait: Option<Duration>)
 /// `false` means there was nothing to cancel yet or any more: look again.
 ///
 /// # Errors
-/// `StatementNotFound`, else as for every call.
+/// `StatementNotFound`, otherwise as for every call.
 pub async fn cancel(client: &Client, id: &StatementId) -> Result<bool> {
     match client.cancel_statement().id(id.as_str()).send().await {
         Ok(answer) => Ok(answer.status().unwrap_or(false)),

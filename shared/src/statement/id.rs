@@ -13,10 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct StatementId(String);
 
 impl StatementId {
-    /// Checks the form, so that a typing error is told from an expired statement.
+    /// Checks the form, so that a typing error is distinguished from an expired statement.
     ///
     /// # Errors
-    /// `InvalidInput` where `text` is not a UUID (with `:n` behind it for a part of a batch).
+    /// `InvalidInput` if `text` is not a UUID (with `:n` behind it for a part of a batch).
     pub fn parse(text: &str) -> Result<Self> {
         let (uuid, part) = text.split_once(':').unwrap_or((text, "0"));
         let groups: Vec<_> = uuid.split('-').map(str::len).collect();
@@ -32,7 +32,7 @@ impl StatementId {
     /// The Id in an answer of the service.
     ///
     /// # Errors
-    /// `ServiceUnavailable` where it is none: not the caller's fault, and the next answer may be better.
+    /// `ServiceUnavailable` if it is none: not the caller's fault, and the next answer may be better.
     pub(crate) fn of_answer(text: &str) -> Result<Self> {
         let wrong = |_| {
             Error::new(ErrorKind::ServiceUnavailable, "the answer of AWS could not be read: it has no statement Id")

@@ -17,8 +17,8 @@ pub struct Listed {
     pub id: StatementId,
     /// Its name.
     pub name: String,
-    /// Where it stands; nothing where the service's word is unknown, which counts as not ended: what still
-    /// runs has to be found whatever it is called.
+    /// Where it stands; nothing if the service's word is unknown, which counts as not ended: what still
+    /// runs must be found whatever it is called.
     pub status: Option<Status>,
     /// Its SQL text.
     pub sql: String,
@@ -33,7 +33,7 @@ impl Listed {
 
 /// Every statement of this role whose name begins with `prefix`, of all statuses, from all pages.
 ///
-/// ListStatements shows only FINISHED ones unless told otherwise, and only the caller's own role's.
+/// ListStatements shows only FINISHED ones by default, and only the caller's own role's.
 /// [API model]
 pub async fn find_by_name_prefix(client: &Client, target: &Target, prefix: &str) -> Result<Vec<Listed>> {
     list(client, target, prefix, StatusString::All).await

@@ -31,7 +31,7 @@ pub struct Submitted {
     pub created_at: SystemTime,
 }
 
-/// SQL of ours that is harmless to repeat, so it needs no token.
+/// SQL of ours that is idempotent, so it needs no token.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
     /// The text.
@@ -48,7 +48,7 @@ pub struct Query<'a> {
 /// statement of the first time, by its ClientToken. [API model]
 ///
 /// # Errors
-/// `Throttled` and `ServiceUnavailable` may be repeated; everything else would be refused again.
+/// `Throttled` and `ServiceUnavailable` may be retried; everything else would be refused again.
 pub async fn submit(
     client: &Client,
     target: &Target,

@@ -162,7 +162,7 @@ pub fn leaks(text: &str) -> bool {
     text.to_lowercase().contains(MARK)
 }
 
-/// Asserts that the error of `result`, if it is one, holds no mark; `place` says in the failure where it was.
+/// Asserts that the error of `result`, if it is one, holds no mark; `place` is named in the failure.
 ///
 /// # Panics
 /// Where it holds one.

@@ -3,3 +3,19 @@
 
 pub mod cost;
 pub mod tls;
+
+use loader::tools::project;
+use serde_json::Value;
+use tests::Any;
+
+/// Writes a report for machines to `target/<path>`, and prints where it is.
+#[expect(clippy::print_stdout, reason = "for programs for a terminal")]
+pub fn report(path: &str, report: &Value) -> Any<()> {
+    let file = project("target").join(path);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, serde_json::to_string_pretty(report)?)?;
+    println!("\nreport: target/{path}");
+    Ok(())
+}

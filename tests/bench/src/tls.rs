@@ -24,9 +24,6 @@ pub struct Authority {
 
 impl Authority {
     /// Makes keys and certificates.
-    ///
-    /// # Errors
-    /// Those of the libraries.
     pub fn new() -> Any<Self> {
         let mut authority = CertificateParams::new(vec![])?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,9 +43,6 @@ impl Authority {
     }
 
     /// Serves over TLS on a free loopback port; returns the URL.
-    ///
-    /// # Errors
-    /// Those of the socket.
     pub async fn serve(&self, app: Router) -> std::io::Result<String> {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("https://localhost:{}", tcp.local_addr()?.port());

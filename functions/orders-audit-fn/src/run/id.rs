@@ -50,7 +50,7 @@ impl RunId {
         }
     }
 
-    /// The id for machines: `null` for none, else the text as it is; a long one as it is shown.
+    /// The id for machines: `null` for none, otherwise the text as it is; a long one as it is shown.
     pub(crate) fn value(&self) -> Value {
         match &self.0 {
             None => Value::Null,

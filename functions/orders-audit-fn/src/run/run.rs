@@ -9,20 +9,20 @@ pub(crate) struct Mismatches {
     pub(crate) kind: String,
     /// How many rows.
     pub(crate) rows: i64,
-    /// The earliest time of them, where there is one.
+    /// The earliest time of them, if there is one.
     pub(crate) first: Option<String>,
-    /// The latest time of them, where there is one.
+    /// The latest time of them, if there is one.
     pub(crate) last: Option<String>,
 }
 
-/// A run with mismatches that nobody has resolved yet; or, where there are none, one that is clean again.
+/// A run with mismatches that nobody has resolved yet; or, if there are none, one that is clean again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     /// Which run.
     pub(crate) id: RunId,
     /// Its mismatches, by kind.
     pub(crate) mismatches: Vec<Mismatches>,
-    /// Whether a row of it is to be told now.
+    /// Whether a row of it is due for a notification.
     pub(crate) due: bool,
     /// Whether somebody has silenced it: one of its rows is enough, as rows that come later are not marked.
     pub(crate) silenced: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Run {
     pub(crate) changed_in: i64,
     /// Seconds since its oldest mismatch was first seen.
     pub(crate) waiting_seconds: i64,
-    /// When it became clean, in seconds since 1970; 0 where it is not.
+    /// When it became clean, in seconds since 1970; 0 if it is not.
     pub(crate) resolved_at: i64,
 }
 

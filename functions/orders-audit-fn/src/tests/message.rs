@@ -72,8 +72,8 @@ fn a_notification_says_what_a_person_needs() {
          2 rows in both, with different values (DIFFERENT)\n\
          1 row in S3 staging but not in Redshift (MISSING_IN_REDSHIFT)\n\
          order_ts from 2026-01-01 00:00:00 to 2026-01-03 00:00:00\n\n\
-         To look:    SELECT * FROM dev.orders_audit WHERE run_id = '42' AND status <> 'RESOLVED';\n\
-         To mend:    put the rows right (a late row is loaded by the next run); the next audit sets what is mended to RESOLVED.\n\
+         To inspect: SELECT * FROM dev.orders_audit WHERE run_id = '42' AND status <> 'RESOLVED';\n\
+         To fix:     correct the rows (the next run loads a late row); the next audit sets what is fixed to RESOLVED.\n\
          To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
          To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// What was found out, each by its own question.
 pub(super) type Response = Result<Value>;
 
-/// AWS, as the environment says where and who.
+/// AWS, with the region, endpoint and credentials of the environment.
 pub(super) struct Calls {
     _python: Child,
     requests: ChildStdin,

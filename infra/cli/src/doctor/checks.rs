@@ -1,4 +1,4 @@
-//! What the facts say: one pure function a check.
+//! What the answers mean: one pure function for each check.
 
 use serde_json::Value;
 
@@ -174,9 +174,9 @@ fn unanswered(check: &'static str, error: &Error, user: &str, grants: String) ->
         return failure(check, format!("the database user {user} does not exist"), fix);
     }
     if text.contains("has_function_privilege") || text.contains("has_schema_privilege") {
-        return warning(check, format!("the warehouse does not tell privileges: {text}"), grants);
+        return warning(check, format!("the warehouse does not report privileges: {text}"), grants);
     }
-    failure(check, text, "The warehouse did not answer: look at workgroup or cluster, database and credentials.")
+    failure(check, text, "The warehouse did not answer: check workgroup or cluster, database and credentials.")
 }
 
 pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Finding {

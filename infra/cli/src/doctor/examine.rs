@@ -1,4 +1,4 @@
-//! `make doctor`: looks at a deployed stack and says what is wrong, and how to fix it.
+//! `make doctor`: looks at a deployed stack and reports what is wrong, and how to fix it.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub async fn doctor(stack: &str, mut print: impl FnMut(&str)) -> Result<()> {
     let findings = examine(stack, &[]).await?;
     for finding in &findings {
-        print(&finding.to_string());
+        print(&finding.coloured());
     }
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     match count(Verdict::Failure) {

@@ -40,21 +40,21 @@ impl Deployed {
     }
 }
 
-/// What AWS says about the parts of a stack.
+/// What AWS reports about the parts of a stack.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) functions: Vec<(&'static str, Response)>,
-    /// What starts a load: events, and the clock where a schedule is configured.
+    /// What starts a load: events, and the clock if a schedule is configured.
     pub(super) rules: Vec<Rule>,
     /// Of the stack's own topic.
     pub(super) subscriptions: Response,
-    /// Of the topic of the runs, where that is another one.
+    /// Of the topic of the runs, if that is another one.
     pub(super) run_subscriptions: Option<Response>,
     pub(super) queue: Response,
     pub(super) execution: Response,
-    /// Nothing where there is no gate.
+    /// Nothing if there is no gate.
     pub(super) workflow: Option<Response>,
-    /// The secret's user name; nothing where there is no secret.
+    /// The secret's user name; nothing if there is no secret.
     pub(super) secret: Option<Response>,
     /// Whether the roles that submit statements may read it.
     pub(super) secret_allowed: Vec<(&'static str, Response)>,
@@ -166,7 +166,7 @@ async fn last_execution(aws: &mut Calls, machine: &str) -> Response {
     }
 }
 
-/// Runs a query where the stack's statements run, with the rights of whoever asks here.
+/// Runs a query on the stack's warehouse, with the rights of this shell's credentials.
 async fn query(aws: &mut Calls, stack: &Deployed, sql: &str) -> Response {
     const LOOKS: usize = 4;
     let mut request = json!({"Sql": sql, "WaitTimeSeconds": 20});

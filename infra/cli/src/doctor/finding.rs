@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use console::Style;
+
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -23,14 +25,32 @@ pub struct Finding {
     pub fix: String,
 }
 
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warn",
+            Self::Failure => "FAIL",
+        }
+    }
+}
+
+impl Finding {
+    /// As it is printed, with a coloured verdict if standard output is a terminal and NO_COLOR is not set.
+    pub fn coloured(&self) -> String {
+        let style = match self.verdict {
+            Verdict::Ok => Style::new().green(),
+            Verdict::Warning => Style::new().yellow(),
+            Verdict::Failure => Style::new().red().bold(),
+        };
+        let word = self.verdict.word();
+        self.to_string().replacen(word, &style.apply_to(word).to_string(), 1)
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warn",
-            Verdict::Failure => "FAIL",
-        };
-        write!(f, "{word:<5} {:<15} {}", self.check, self.text)?;
+        write!(f, "{:<5} {:<15} {}", self.verdict.word(), self.check, self.text)?;
         for line in self.fix.lines() {
             write!(f, "\n      {line}")?;
         }

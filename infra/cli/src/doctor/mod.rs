@@ -1,4 +1,4 @@
-//! `make doctor`: looks at a deployed stack and says what is wrong, and how to fix it.
+//! `make doctor`: looks at a deployed stack and reports what is wrong, and how to fix it.
 //!
 //! | Module | Responsible for |
 //! |---|---|

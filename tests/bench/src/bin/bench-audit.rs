@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use loader::tools::project;
+use loader::terminal::{numbers, table};
 use redshift_data_local::{Config, Running};
 use redshift_local::postgres::Postgres;
 use redshift_local::warehouse::Warehouse;
@@ -31,7 +31,7 @@ async fn run() -> Any<()> {
     let url = sink.start().await?;
     let idle = idle(&url).await?;
     println!("an idle bootstrap has {idle} KiB\n");
-    println!("{:>7} {:<30} {:>7} {:>9} {:>10} {:>7}", "runs", "way", "calls", "seconds", "peak KiB", "ratio");
+    let mut table = table(["way", "runs", "calls", "seconds", "peak KiB", "ratio"]);
     let mut rows = Vec::new();
     for (runs, latency) in [(1, LATENCY), (100, LATENCY), (10_000, LATENCY), (10_000, Duration::ZERO)] {
         sink.take(latency);
@@ -43,17 +43,17 @@ async fn run() -> Any<()> {
         let ours = measured(ours()?, [&url, &url, "d"], &sink, runs).await?;
         let ratio = python["seconds"].as_f64().unwrap_or(0.0) / ours["seconds"].as_f64().unwrap_or(1.0);
         let at_once = if latency.is_zero() { ", no latency" } else { "" };
-        print(runs, &format!("Python, one by one{at_once}"), &python, 1.0);
-        print(runs, &format!("orders-audit-fn{at_once}"), &ours, ratio);
+        table.add_row(cells(runs, &format!("Python, one by one{at_once}"), &python, Some(1.0)));
+        table.add_row(cells(runs, &format!("orders-audit-fn{at_once}"), &ours, Some(ratio)));
         rows.push(json!({"runs": runs, "latency_ms": latency.as_secs_f64() * 1000.0, "python": python, "ours": ours, "ratio": ratio}));
     }
     sink.take(LATENCY);
     let warehouse = with_warehouse(&url, &sink).await?;
-    print(10_000, "ours, 1,000,000 rows", &warehouse, f64::NAN);
+    table.add_row(cells(10_000, "ours, 1,000,000 rows", &warehouse, None));
+    numbers(&mut table);
+    println!("{table}");
     let report = json!({"idle_kib": idle, "rows": rows, "warehouse": warehouse});
-    std::fs::create_dir_all(project("target/bench"))?;
-    std::fs::write(project("target/bench/audit.json"), serde_json::to_string_pretty(&report)?)?;
-    println!("\nreport: target/bench/audit.json");
+    bench::report("bench/audit.json", &report)?;
     let peak = warehouse["peak_kib"].as_u64().unwrap_or(u64::MAX);
     let ratio = report["rows"][2]["ratio"].as_f64().unwrap_or(0.0);
     if warehouse["calls"] != 1000 || peak >= idle + 16 * 1024 || ratio < 20.0 {
@@ -62,14 +62,15 @@ async fn run() -> Any<()> {
     Ok(())
 }
 
-fn print(runs: usize, way: &str, figures: &Value, ratio: f64) {
-    let ratio = if ratio.is_nan() { String::new() } else { format!("{ratio:.1}x") };
-    println!(
-        "{runs:>7} {way:<30} {:>7} {:>9.3} {:>10} {ratio:>7}",
+fn cells(runs: usize, way: &str, figures: &Value, ratio: Option<f64>) -> [String; 6] {
+    [
+        way.to_owned(),
+        runs.to_string(),
         figures["calls"].to_string(),
-        figures["seconds"].as_f64().unwrap_or(0.0),
-        figures["peak_kib"].to_string()
-    );
+        format!("{:.3}", figures["seconds"].as_f64().unwrap_or(0.0)),
+        figures["peak_kib"].to_string(),
+        ratio.map_or(String::new(), |ratio| format!("{ratio:.1}x")),
+    ]
 }
 
 fn ours() -> Any<Command> {

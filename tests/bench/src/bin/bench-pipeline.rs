@@ -15,6 +15,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use loader::terminal::{bar, numbers, table};
 use loader::tools::project;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::sdk_config;
@@ -94,38 +95,39 @@ async fn call(State(gateway): State<Gateway>, request: Request) -> Response {
 struct Figures {
     execution_seconds: f64,
     overhead_seconds: f64,
-    /// Until the turn has come; 0 where there is none.
+    /// Until the turn has come; 0 if there is none.
     before_seconds: f64,
 }
 
 async fn measure(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<()> {
     let bench = Bench::start(warehouse, api, dir).await?;
-    println!(
-        "{:>7} {:>12} {:>12} {:>12} {:>12} {:>12} {:>7}",
-        "load", "ours", "overhead", "before", "the notes'", "overhead", "ratio"
-    );
+    let mut table = table(["load", "ours", "overhead", "before", "the notes'", "overhead", "ratio"]);
+    let bar = bar(SECONDS.len() * ROUNDS * 2, "executions");
     let mut rows = Vec::new();
     for seconds in SECONDS {
         let (mut ours, mut notes) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let list = json!({"Procedures": [{"Procedure": load(seconds)}, {"Procedure": "dev.audit_orders_sp"}]});
             ours.push(bench.execute(&bench.ours, &list).await?);
+            bar.inc(1);
             let calls = json!({
                 "WorkgroupName": WORKGROUP, "Database": warehouse.database(),
                 "Load": format!("call {}();", load(seconds)), "Audit": "call dev.audit_orders_sp();",
             });
             notes.push(bench.execute(&bench.notes, &calls).await?);
+            bar.inc(1);
         }
         let (ours, notes) = (median(ours), median(notes));
         let ratio = ours.overhead_seconds / notes.overhead_seconds;
-        println!(
-            "{seconds:>5} s {:>10.2} s {:>10.2} s {:>10.2} s {:>10.2} s {:>10.2} s {ratio:>7.3}",
+        let times = [
             ours.execution_seconds,
             ours.overhead_seconds,
             ours.before_seconds,
             notes.execution_seconds,
-            notes.overhead_seconds
-        );
+            notes.overhead_seconds,
+        ];
+        let times = times.map(|time| format!("{time:.2} s"));
+        table.add_row([format!("{seconds} s")].into_iter().chain(times).chain([format!("{ratio:.3}")]));
         let figures = |f: &Figures| {
             json!({
                 "execution_seconds": f.execution_seconds, "overhead_seconds": f.overhead_seconds,
@@ -134,14 +136,14 @@ async fn measure(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<()>
         };
         rows.push(json!({"load_seconds": seconds, "ours": figures(&ours), "notes": figures(&notes), "ratio": ratio}));
     }
+    bar.finish_and_clear();
     bench.moto.stop().await;
+    numbers(&mut table);
+    println!("{table}");
     let holds = rows.iter().all(|row| row["ratio"].as_f64().is_some_and(|ratio| ratio <= 0.25));
     let of_ours = |name: &str| rows[0]["ours"][name].as_f64().unwrap_or(f64::INFINITY);
     let before = of_ours("before_seconds") / (of_ours("overhead_seconds") - of_ours("before_seconds"));
-    std::fs::create_dir_all(project("target/bench"))?;
-    let report = serde_json::to_string_pretty(&json!({"executions": ROUNDS, "rows": rows}))?;
-    std::fs::write(project("target/bench/pipeline.json"), report)?;
-    println!("\nreport: target/bench/pipeline.json");
+    bench::report("bench/pipeline.json", &json!({"executions": ROUNDS, "rows": rows}))?;
     println!("Plan and Turn over the rest of the overhead, load of 0 s: {before:.2} (at most 0.5)");
     if !holds {
         return Err("not as claimed: at most a quarter of the notes' overhead".into());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bench::tls::Authority;
+use loader::terminal::{bar, numbers, table};
 use loader::tools;
 use loader::tools::project;
 use plotters::prelude::*;
@@ -108,6 +109,7 @@ async fn run() -> Any<()> {
     let subjects = subjects(dir.path()).await?;
     let services = Services::start(dir.path()).await?;
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); subjects.len()];
+    let bar = bar(ROUNDS * subjects.len(), "starts");
     for round in 0..ROUNDS {
         for (n, subject) in subjects.iter().enumerate() {
             let sample = services.measure(subject).await.map_err(|e| failed(format!("{}: {e}", subject.name)))?;
@@ -115,13 +117,15 @@ async fn run() -> Any<()> {
             if round > 0 {
                 samples[n].push(sample);
             }
+            bar.inc(1);
         }
     }
+    bar.finish_and_clear();
     let rows: Vec<_> = subjects.iter().zip(&samples).map(|(subject, samples)| row(subject, samples)).collect();
     print(&rows);
-    write(&rows)?;
+    bench::report("bench/report.json", &json(&rows))?;
     draw(&rows, &project("tests/bench/figures/bench.svg"))?;
-    println!("\nreport: target/bench/report.json, figure: tests/bench/figures/bench.svg\n");
+    println!("figure: tests/bench/figures/bench.svg\n");
     if claims(&rows) { Ok(()) } else { Err("not as claimed".into()) }
 }
 
@@ -226,40 +230,33 @@ fn row(subject: &Subject, samples: &[Sample]) -> Row {
 
 fn print(rows: &[Row]) {
     println!("milliseconds as median (quartiles) of {} starts\n", ROUNDS - 1);
-    println!(
-        "{:<26} {:<24} {:<24} {:<22} {:>9} {:>10}",
-        "subject", "init", "cold invoke", "warm invoke", "peak KiB", "zip bytes"
-    );
+    let mut table = table(["subject", "init", "cold invoke", "warm invoke", "peak KiB", "zip bytes"]);
     for row in rows {
-        println!(
-            "{:<26} {:<24} {:<24} {:<22} {:>9} {:>10}",
-            row.subject,
+        table.add_row([
+            row.subject.clone(),
             row.init.text(),
             row.cold.text(),
             row.warm.text(),
-            row.peak_kib,
-            row.zip_bytes
-        );
+            row.peak_kib.to_string(),
+            row.zip_bytes.to_string(),
+        ]);
     }
+    numbers(&mut table);
+    println!("{table}");
 }
 
-fn write(rows: &[Row]) -> Any<()> {
+fn json(rows: &[Row]) -> Value {
     let quartiles = |spread: Spread| json!([spread.low, spread.high]);
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "subject": row.subject,
-                "init_ms": row.init.median, "init_ms_quartiles": quartiles(row.init),
-                "cold_ms": row.cold.median, "cold_ms_quartiles": quartiles(row.cold),
-                "warm_ms": row.warm.median, "warm_ms_quartiles": quartiles(row.warm),
-                "peak_kib": row.peak_kib, "zip_bytes": row.zip_bytes,
-            })
+    let rows = rows.iter().map(|row| {
+        json!({
+            "subject": row.subject,
+            "init_ms": row.init.median, "init_ms_quartiles": quartiles(row.init),
+            "cold_ms": row.cold.median, "cold_ms_quartiles": quartiles(row.cold),
+            "warm_ms": row.warm.median, "warm_ms_quartiles": quartiles(row.warm),
+            "peak_kib": row.peak_kib, "zip_bytes": row.zip_bytes,
         })
-        .collect();
-    std::fs::create_dir_all(project("target/bench"))?;
-    let report = serde_json::to_string_pretty(&json!({"starts": ROUNDS - 1, "rows": rows}))?;
-    Ok(std::fs::write(project("target/bench/report.json"), report)?)
+    });
+    json!({"starts": ROUNDS - 1, "rows": rows.collect::<Vec<_>>()})
 }
 
 /// Prints what is claimed of each function beside what was measured; whether all of it holds.
@@ -267,7 +264,7 @@ fn claims(rows: &[Row]) -> bool {
     let find = |name: &str| rows.iter().find(|row| row.subject == name);
     let Some(floor) = find(FLOOR) else { return false };
     let mut all = true;
-    println!("{:<18} {:<44} {:>10}", "function", "claim", "measured");
+    let mut table = table(["function", "claim", "measured", ""]);
     for name in FUNCTIONS {
         let (Some(ours), Some(python)) = (find(name), find(&format!("{name} in Python"))) else { return false };
         let first = |row: &Row| row.init.median + row.cold.median;
@@ -282,9 +279,11 @@ fn claims(rows: &[Row]) -> bool {
         ] {
             let holds = if holds { measured <= most } else { measured >= most };
             all &= holds;
-            println!("{name:<18} {claim:<44} {measured:>10.2}{}", if holds { "" } else { "  does not hold" });
+            let failed = if holds { "" } else { "does not hold" };
+            table.add_row([name, claim, &format!("{measured:.2}"), failed]);
         }
     }
+    println!("{table}");
     all
 }
 

@@ -1,37 +1,36 @@
 //! `make cost`: prints what waiting costs, writes target/cost/report.json, draws tests/bench/figures/cost.svg.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
-use std::error::Error;
+use std::path::Path;
 
-use bench::cost::{DURATIONS, report, ways};
+use bench::cost::{self, DURATIONS, ways};
+use loader::terminal::{numbers, table};
 use loader::tools::project;
 use plotters::prelude::*;
+use tests::Any;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    println!(
-        "{:>8}  {:<22} {:>9} {:>11} {:>7} {:>10} {:>10} {:>10}",
-        "duration", "way", "interval", "transitions", "events", "dollars", "mean lag", "worst lag"
-    );
-    let report = report();
+fn main() -> Any<()> {
+    let mut table = table(["duration", "way", "interval", "transitions", "events", "dollars", "mean lag", "worst lag"]);
+    let report = cost::report();
     for row in report["rows"].as_array().into_iter().flatten() {
         let number = |field: &str| row[field].as_f64().unwrap_or_default();
         let name = DURATIONS.iter().find(|(s, _)| row["seconds"] == *s).map_or("", |(_, name)| name);
-        let interval = row["interval_seconds"].as_f64().map_or("-".to_owned(), |i| format!("{i:.1} s"));
-        println!(
-            "{name:>8}  {:<22} {interval:>9} {:>11} {:>7} {:>10.6} {:>8.2} s {:>8.2} s",
-            row["way"].as_str().unwrap_or_default(),
-            number("transitions"),
-            number("events"),
-            number("dollars"),
-            number("mean_lag_seconds"),
-            number("worst_lag_seconds"),
-        );
+        table.add_row([
+            name.to_owned(),
+            row["way"].as_str().unwrap_or_default().to_owned(),
+            row["interval_seconds"].as_f64().map_or("-".to_owned(), |i| format!("{i:.1} s")),
+            row["transitions"].to_string(),
+            row["events"].to_string(),
+            format!("{:.6}", number("dollars")),
+            format!("{:.2} s", number("mean_lag_seconds")),
+            format!("{:.2} s", number("worst_lag_seconds")),
+        ]);
     }
-    std::fs::create_dir_all(project("target/cost"))?;
-    std::fs::write(project("target/cost/report.json"), serde_json::to_string_pretty(&report)?)?;
-    std::fs::create_dir_all(project("tests/figures"))?;
-    draw(&project("tests/bench/figures/cost.svg").to_string_lossy())?;
-    println!("\nreport: target/cost/report.json, figure: tests/bench/figures/cost.svg");
+    numbers(&mut table);
+    println!("{table}");
+    bench::report("cost/report.json", &report)?;
+    draw(&project("tests/bench/figures/cost.svg"))?;
+    println!("figure: tests/bench/figures/cost.svg");
     Ok(())
 }
 
@@ -39,7 +38,7 @@ const COLOURS: [RGBColor; 4] =
     [RGBColor(200, 80, 60), RGBColor(220, 150, 40), RGBColor(120, 120, 120), RGBColor(30, 100, 180)];
 
 /// Two charts side by side: dollars and mean lag over the duration, both logarithmic.
-fn draw(path: &str) -> Result<(), Box<dyn Error>> {
+fn draw(path: &Path) -> Any<()> {
     let area = SVGBackend::new(path, (1000, 420)).into_drawing_area();
     area.fill(&WHITE)?;
     let (left, right) = area.split_horizontally(500);
