@@ -45,7 +45,7 @@ rerun: ## Start a failed execution again with the same input (EXECUTION=arn:...,
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
 LONG := variants chaos engines pipeline doctor
-SUITES := $(LONG) $(filter-out $(LONG),$(patsubst tests/tests/%.rs,%,$(wildcard tests/tests/*.rs)))
+SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
 test: setup functions ## Pass all tests
 	$(step) "3/3 build the tests" cargo test --locked --workspace --no-run

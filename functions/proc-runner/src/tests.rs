@@ -293,16 +293,33 @@ async fn no_place_of_a_payload_leaks() {
     let event = json!({"detail-type": "Glue Job State Change", "time": "2026-01-01T00:00:10Z",
                        "detail": {"jobName": "j", "jobRunId": "jr_1", "workflowRunId": "wr_1"}});
     let context = json!({"WorkflowName": "w", "WorkflowRunId": "wr_1"});
-    let mut walked = (0, 0);
-    for payload in [
+    let typed = |name: &str| {
+        json!({"Procedure": "dev.p", "WorkgroupName": "w", "Database": "d",
+               "Arguments": [{"Name": "a", "Value": null, "Type": name}]})
+    };
+    let mut payloads = vec![
         json!({"Call": bound, "ExecutionId": ARN, "Step": 0, "Count": 1, "Attempt": 1, "Context": context}),
         json!({"Plan": {"Procedures": [bound, literal], "DryRun": true}, "ExecutionId": ARN}),
         json!({"Plan": event, "ExecutionId": ARN}),
         json!({"DryRun": true, "Procedures": [bound]}),
+        // Broken already, each in its own way.
+        json!({"Procedure": "p", "Arguments": [{"Name": 1, "Value": "x"}]}),
+        json!({"Procedure": "dev.p", "Sql": "CALL dev.p()", "TimeoutSeconds": "soon"}),
+        json!({"Sql": "CALL dev.p(x)"}),
+        json!({"Procedures": {}}),
         bound,
         literal,
-    ] {
+    ];
+    let types = ["INTEGER", "DECIMAL(10,2)", "FLOAT8", "BOOLEAN", "CHAR(3)", "DATE", "TIMESTAMP", "TIMESTAMPTZ"];
+    payloads.extend(types.map(typed));
+    let mut walked = (0, 0);
+    for payload in payloads {
         for poisoned in poisoned(&payload) {
+            if let Ok(job) = Job::check(poisoned.payload.clone(), 0, &config()) {
+                assert!(!leaks(&format!("{} {:?} {:?}", job.call, job.call, job.target)), "{poisoned:?}");
+                let is_name = poisoned.place.ends_with(".Name");
+                assert!(is_name || !leaks(job.call.sql_with_placeholders()), "{poisoned:?}");
+            }
             let work = submit(poisoned.payload.clone(), (StatusString::Failed, "ERROR: not x"));
             let ((answer, _), log) = logged(work).await;
             assert_no_leak(&poisoned, &answer);
@@ -312,5 +329,5 @@ async fn no_place_of_a_payload_leaks() {
             walked = (walked.0 + 1, walked.1 + usize::from(answer.is_err()));
         }
     }
-    assert!(walked.0 > walked.1 && walked.1 > 1_000, "{walked:?}");
+    assert!(walked.0 > walked.1 && walked.1 > 3_000, "{walked:?}");
 }

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::WorkflowRun;
 use strum::VariantArray;
-
-use crate::{gate, step};
 
 /// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,10 +67,10 @@ pub(crate) struct Answer {
     pub(crate) context: WorkflowRun,
     /// What the next look at the gate needs to know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) gate: Option<gate::Memory>,
+    pub(crate) gate: Option<GateMemory>,
     /// What the next look at the EMR step needs to know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) step: Option<step::Memory>,
+    pub(crate) step: Option<StepMemory>,
 }
 
 impl From<Verdict> for Answer {
@@ -100,4 +98,40 @@ impl From<Verdict> for Answer {
             }
         }
     }
+}
+
+/// What a check of the gate hands to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct GateMemory {
+    /// Looks so far.
+    pub(crate) looks: u32,
+    /// How many of the last ones failed.
+    pub(crate) failed_looks: u32,
+    /// The run, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workflow_run_id: Option<String>,
+}
+
+/// What a check of the EMR step hands to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct StepMemory {
+    /// Looks so far.
+    pub(crate) looks: u32,
+    /// The step, once it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step_id: Option<String>,
+    /// Where it stood when it was found: PENDING on the cluster's queue, or RUNNING.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) found: Option<String>,
+}
+
+/// The answer before, as far as the next one needs it: the state machine hands it back.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Previous {
+    pub(crate) context: WorkflowRun,
+    pub(crate) gate: GateMemory,
+    pub(crate) step: StepMemory,
 }

@@ -1,6 +1,5 @@
 //! The kinds of payload, distinguished and read in one place.
 
-use serde::Deserialize;
 use serde_json::Value;
 use shared::progress::Ticket;
 use shared::runtime::parse;
@@ -55,13 +54,4 @@ impl Request {
             )),
         }
     }
-}
-
-/// The answer before, as far as the next one needs it: the state machine hands it back.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Previous {
-    pub(crate) context: shared::WorkflowRun,
-    pub(crate) gate: gate::Memory,
-    pub(crate) step: step::Memory,
 }

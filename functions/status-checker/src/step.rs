@@ -6,15 +6,14 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use shared::attempt::{ExecutionArn, check_execution_id};
 use shared::error::{MAX_CAUSE_CHARS, cut};
 use shared::{Result, runtime, shown};
 use tracing::info;
 
-use crate::answer::{Answer, Refusal, Verdict};
-use crate::request::Previous;
+use crate::answer::{Answer, Previous, Refusal, StepMemory, Verdict};
 
 /// How often an ending step is checked: with [`PAUSE`] between two checks, for ten minutes.
 pub const LOOKS: u32 = 60;
@@ -79,20 +78,6 @@ struct Status {
     state: String,
 }
 
-/// What one look hands to the next.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Memory {
-    /// Looks so far.
-    looks: u32,
-    /// The step, once it was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step_id: Option<String>,
-    /// Where it stood when it was found: PENDING on the cluster's queue, or RUNNING.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-}
-
 pub(crate) fn answer(request: Request) -> Result<Value> {
     check_execution_id(&request.execution_id)?;
     let (memory, verdict) = decide(&request);
@@ -127,7 +112,7 @@ fn reason(cause: &str) -> String {
     if known.is_empty() { "EMR gives no reason".to_owned() } else { known.join("; ") }
 }
 
-fn decide(request: &Request) -> (Memory, Verdict) {
+fn decide(request: &Request) -> (StepMemory, Verdict) {
     let Request { execution_id, emr_step, failure, emr, answer } = request;
     let mut memory = answer.step.clone();
     memory.looks += 1;

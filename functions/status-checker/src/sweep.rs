@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::attempt::{execution_prefix, is_statement_of};
 use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{Error, ErrorKind, Result, Status, Target, TargetFields, WorkflowRun, runtime, shown};
+use shared::{Error, ErrorKind, Result, StatementId, Status, Target, TargetFields, WorkflowRun, runtime, shown};
 use tokio::time::Instant;
 use tracing::{info_span, warn};
 
@@ -52,9 +52,9 @@ pub(crate) struct Detail {
 #[serde(rename_all = "PascalCase")]
 struct Swept {
     /// The Ids of the statements whose cancellation the service has taken.
-    cancelled: Vec<String>,
+    cancelled: Vec<StatementId>,
     /// Always empty: what still runs is the error `StillRunning`.
-    still_running: [String; 0],
+    still_running: [StatementId; 0],
     /// The same for people.
     text: String,
 }
@@ -115,7 +115,7 @@ async fn sweep(
         let start = Instant::now();
         let targets = targets(config, input)?;
         let prefix = execution_prefix(execution);
-        let mut requests: BTreeMap<String, Requests> = BTreeMap::new();
+        let mut requests: BTreeMap<StatementId, Requests> = BTreeMap::new();
         loop {
             // Taken before the look: one that appears during it is found by the next.
             let elapsed = start.elapsed();
@@ -134,7 +134,7 @@ async fn sweep(
                 running.extend(found.into_iter().filter(own));
             }
             for statement in &running {
-                let requests = requests.entry(statement.id.to_string()).or_default();
+                let requests = requests.entry(statement.id.clone()).or_default();
                 if let Err(error) = cancel(client, statement, requests).await {
                     failure.get_or_insert(error);
                 }
@@ -152,12 +152,11 @@ async fn sweep(
 }
 
 /// The end of a sweep.
-fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Requests>) -> Result<Value> {
-    let taken = |id: &str| requests.get(id).is_some_and(|requests| requests.taken);
+fn report(execution: &str, running: &[Listed], requests: &BTreeMap<StatementId, Requests>) -> Result<Value> {
+    let taken = |id: &StatementId| requests.get(id).is_some_and(|requests| requests.taken);
     if !running.is_empty() {
         let named = running.iter().take(MOST_NAMED).map(|left| {
-            let what =
-                if taken(left.id.as_str()) { "its cancellation was requested" } else { "it takes no cancellation" };
+            let what = if taken(&left.id) { "its cancellation was requested" } else { "it takes no cancellation" };
             format!("statement {} ({}): {what}", left.id, left.name)
         });
         return Err(Error::new(
@@ -176,7 +175,10 @@ fn report(execution: &str, running: &[Listed], requests: &BTreeMap<String, Reque
     let cancelled: Vec<_> = requests.keys().filter(|id| taken(id)).cloned().collect();
     let text = match cancelled.as_slice() {
         [] => "Nothing was left running.".to_owned(),
-        ids => format!("Cancelled, and ended: {}.", ids.join(", ")),
+        ids => {
+            let ids: Vec<_> = ids.iter().map(StatementId::as_str).collect();
+            format!("Cancelled, and ended: {}.", ids.join(", "))
+        }
     };
     runtime::answer(&Swept { cancelled, still_running: [], text })
 }

@@ -12,8 +12,9 @@ mod scanner;
 mod types;
 
 pub use argument::ArgumentFields;
-pub use name::{MAX_IDENTIFIER_BYTES, QualifiedName};
+pub use name::QualifiedName;
 pub use procedure::{CallFields, MAX_ARGUMENTS, MAX_SQL_BYTES, ProcedureCall};
+pub use scanner::MAX_IDENTIFIER_BYTES;
 
 pub(crate) use number::Decimal;
 pub(crate) use scanner::{Written, written};

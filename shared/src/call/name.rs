@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use super::scanner::Scanner;
+use super::scanner::{MAX_IDENTIFIER_BYTES, Scanner};
 use crate::error::{Error, Result};
-
-/// Redshift's limit for a name: 127 bytes. [Amazon Redshift Database Developer Guide, "Names and identifiers"]
-pub const MAX_IDENTIFIER_BYTES: usize = 127;
 
 /// A schema-qualified name, kept as it has to appear in SQL.
 ///
@@ -22,14 +19,14 @@ impl QualifiedName {
             Some(name) => format!("{what} {name}: the name has to stand alone, without CALL, arguments or blanks"),
             None => format!("{what}: {why}"),
         };
-        Scanner::new(text).whole_name().map_err(|why| Error::invalid_input(refuse(why)))
+        Scanner::new(text).whole_name().map(Self).map_err(|why| Error::invalid_input(refuse(why)))
     }
 
     /// The name in a text that is meant to be one: what an error may show of it. That is the whole text if it is a
     /// name; otherwise `schema.name` without quotes at its beginning, or behind `CALL`, if arguments or nothing follow.
     pub fn shown(text: &str) -> Option<Self> {
         if let Ok(name) = Scanner::new(text).whole_name() {
-            return Some(name);
+            return Some(Self(name));
         }
         let text = text.trim_ascii_start();
         let is_call = text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("call"));
@@ -37,12 +34,12 @@ impl QualifiedName {
         let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"_$.".contains(c)).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         let ends = rest.trim_ascii_start().chars().next().is_none_or(|c| "(,;".contains(c));
-        Scanner::new(name).whole_name().ok().filter(|_| ends)
+        Scanner::new(name).whole_name().ok().filter(|_| ends).map(Self)
     }
 
     /// The procedure that a `CALL` calls, whatever its arguments; nothing for other SQL.
     pub fn called_by(sql: &str) -> Option<Self> {
-        Scanner::new(sql).called().ok()
+        Scanner::new(sql).called().ok().map(Self)
     }
 
     /// Whether both name the same thing. Redshift folds names to lower case, quoted ones included, unless

@@ -133,6 +133,7 @@ impl ProcedureCall {
             ))
         };
         let (procedure, literals) = scanner.call().map_err(refuse)?;
+        let procedure = QualifiedName(procedure);
         if literals.len() > MAX_ARGUMENTS {
             return Err(refuse(format!("{} arguments; Redshift takes at most {MAX_ARGUMENTS}", literals.len())));
         }

@@ -1,6 +1,7 @@
 //! Reads the SQL of a call.
 
-use super::name::{MAX_IDENTIFIER_BYTES, QualifiedName};
+/// Redshift's limit for a name: 127 bytes. [Amazon Redshift Database Developer Guide, "Names and identifiers"]
+pub const MAX_IDENTIFIER_BYTES: usize = 127;
 
 /// Reads a call character by character. It knows no comments, so a comment is unexpected text.
 pub(super) struct Scanner<'a> {
@@ -58,7 +59,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub(super) fn whole_name(&mut self) -> Scan<QualifiedName> {
+    /// The whole text as `schema.name`.
+    pub(super) fn whole_name(&mut self) -> Scan<String> {
         let name = self.qualified_name()?;
         if self.at_end() {
             return Ok(name);
@@ -66,7 +68,7 @@ impl<'a> Scanner<'a> {
         Err(format!("unexpected text at character {}", self.position()))
     }
 
-    fn qualified_name(&mut self) -> Scan<QualifiedName> {
+    fn qualified_name(&mut self) -> Scan<String> {
         let schema = self.identifier()?;
         if !self.take('.') {
             return Err("the schema is missing; write schema.name, so that it does not depend on a search_path".into());
@@ -75,7 +77,7 @@ impl<'a> Scanner<'a> {
         if self.peek() == Some('.') {
             return Err("too many parts; write schema.name".into());
         }
-        Ok(QualifiedName(format!("{schema}.{name}")))
+        Ok(format!("{schema}.{name}"))
     }
 
     fn identifier(&mut self) -> Scan<String> {
@@ -113,7 +115,7 @@ impl<'a> Scanner<'a> {
         Ok(self.text[start..self.at].to_owned())
     }
 
-    pub(super) fn called(&mut self) -> Scan<QualifiedName> {
+    pub(super) fn called(&mut self) -> Scan<String> {
         self.skip_space();
         let word = self.take_while(|c| c.is_ascii_alphabetic());
         if !word.eq_ignore_ascii_case("call") {
@@ -128,7 +130,8 @@ impl<'a> Scanner<'a> {
         Ok(name)
     }
 
-    pub(super) fn call(&mut self) -> Scan<(QualifiedName, Vec<String>)> {
+    /// The name and the literals of a call.
+    pub(super) fn call(&mut self) -> Scan<(String, Vec<String>)> {
         let name = self.called()?;
         let mut literals = Vec::new();
         self.skip_space();
