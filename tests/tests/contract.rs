@@ -426,3 +426,13 @@ fn the_event_files_are_json() {
     }
     assert!(seen >= 7);
 }
+
+/// The map of the code names files and folders that exist.
+#[test]
+fn the_map_of_the_code_leads_to_files() {
+    let text = std::fs::read_to_string(project("docs/ARCHITECTURE.md")).expect("the architecture");
+    let (_, map) = text.split_once("## Where to change what").expect("the map");
+    let named = map.split('`').skip(1).step_by(2).filter(|name| name.contains('/'));
+    let paths: Vec<_> = named.map(|name| (name, project(name).exists())).collect();
+    assert!(paths.len() > 10 && paths.iter().all(|(_, exists)| *exists), "{paths:?}");
+}
