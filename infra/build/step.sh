@@ -8,7 +8,9 @@ if [ -t 2 ]; then
     printf '%s%s%s\n' "$bold" "$label" "$plain" >&2
 else
     export CARGO_TERM_QUIET=true PIP_QUIET=1 PIP_PROGRESS_BAR=off
+    printf '%s ... ' "$label" >&2
+    label=
 fi
 began=$(date +%s)
-"$@" || { code=$?; printf '%s: failed after %s s\n' "$label" $(($(date +%s) - began)) >&2; exit $code; }
-printf '%s: %s s\n' "$label" $(($(date +%s) - began)) >&2
+"$@" || { code=$?; printf '%sfailed after %s s\n' "${label:+$label: }" $(($(date +%s) - began)) >&2; exit $code; }
+printf '%s%s s\n' "${label:+$label: }" $(($(date +%s) - began)) >&2

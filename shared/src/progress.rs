@@ -9,13 +9,15 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::attempt::check_execution_id;
+use crate::call::QualifiedName;
 use crate::error::{Error, MAX_CAUSE_CHARS, Result, cut};
 use crate::failure::FailureKind;
 use crate::ids::Ids;
-use crate::polling;
 use crate::statement::{Description, StatementId};
 use crate::status::Status;
 use crate::workflow::WorkflowRun;
+use crate::{polling, shown};
 
 /// A statement runs 24 hours at most. [Amazon Redshift Management Guide]
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -71,10 +73,10 @@ impl Ticket {
     /// What logs and metrics about the statement carry.
     pub fn ids(&self) -> Ids {
         Ids {
-            execution: self.execution_id.clone(),
+            execution: self.execution_id.clone().filter(|id| check_execution_id(id).is_ok()),
             statement_id: Some(self.id.clone()),
-            statement_name: self.statement_name.clone(),
-            procedure: self.procedure.clone(),
+            statement_name: self.statement_name.clone().filter(|name| shown::id(name).is_some()),
+            procedure: self.procedure.as_deref().and_then(QualifiedName::shown).map(|name| name.to_string()),
             workflow_run: self.context.clone(),
         }
     }
@@ -156,7 +158,7 @@ pub struct Progress {
     /// How it ended; absent while it runs.
     #[serde(flatten)]
     pub end: Option<End>,
-    /// What is to be submitted next; absent while it runs, and if nothing is.
+    /// The next submit; absent while the statement runs and after the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Cursor>,
 }

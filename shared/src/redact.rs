@@ -28,7 +28,7 @@ const DISTINCT: usize = 6;
 const LONG: usize = 12;
 /// The least of a cut value that is replaced.
 const CUT: usize = 8;
-/// The most zeros behind a fraction that are sought.
+/// The most zeros behind a fraction that are searched for.
 const MAX_PADDING: usize = 10;
 /// Words that every text may hold.
 const COMMON: &[&str] = &["true", "false", "null", "yes"];

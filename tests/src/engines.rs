@@ -113,6 +113,8 @@ pub struct Played {
     pub output: Value,
     /// The cursor and the statement that the notification of a failure is made of.
     pub told: Value,
+    /// Whether the notification of the failure was sent; nothing if the execution did not come to it.
+    pub notified: Option<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -382,6 +384,8 @@ impl Engine {
         let read = |text: Option<&str>| text.and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or_default();
         let told = entered.iter().find(|state| state.name() == "NotifyFailure").and_then(|state| state.input());
         let told = read(told);
+        let failed = entered.iter().find(|state| state.name() == "Failed").and_then(|state| state.input());
+        let notified = failed.map(|input| read(Some(input)).get("NotNotified").is_none());
         let script = scripts.with(|all| all.remove(&name)).unwrap_or_default();
         // What differs by nature: names, ARNs and accounts.
         let common = |text: &str| {
@@ -399,6 +403,7 @@ impl Engine {
             error: ended.error().map(str::to_owned),
             cause: lambda_cause(&common(cause)),
             output: if ended.status == ExecutionStatus::Succeeded { read(ended.output()) } else { Value::Null },
+            notified,
             told: json!({"Cursor": told["Cursor"], "Statement": same(&told["Statement"]["Payload"])}),
         })
     }

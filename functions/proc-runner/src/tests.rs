@@ -287,6 +287,7 @@ async fn what_comes_next_is_part_of_the_answer() {
 async fn no_place_of_a_payload_leaks() {
     let bound = json!({
         "Procedure": "dev.p", "TimeoutSeconds": 60, "MaxAttempts": 2, "Singleton": false,
+        "WorkgroupName": "w", "Database": "d", "SecretArn": "s",
         "Arguments": [{"Name": "a", "Value": "x", "Type": "VARCHAR(100)"}, {"Name": "b", "Value": 1.5}],
     });
     let literal = json!({"Sql": "CALL dev.p('x')", "ClusterIdentifier": "c", "Database": "d", "DbUser": "u"});
@@ -312,6 +313,8 @@ async fn no_place_of_a_payload_leaks() {
     ];
     let types = ["INTEGER", "DECIMAL(10,2)", "FLOAT8", "BOOLEAN", "CHAR(3)", "DATE", "TIMESTAMP", "TIMESTAMPTZ"];
     payloads.extend(types.map(typed));
+    let taken = payloads.iter().filter(|payload| Job::check((*payload).clone(), 0, &config()).is_ok()).count();
+    assert_eq!(taken, 10, "a walk over what is refused at once would prove little");
     let mut walked = (0, 0);
     for payload in payloads {
         for poisoned in poisoned(&payload) {

@@ -3,8 +3,8 @@
 //! EventBridge has no event for a finished workflow, only for a finished job, and that comes before the run turns
 //! COMPLETED. So the gate looks at the workflow's runs, again and again for ten minutes.
 //!
-//! **Which run.** Known exactly if the event names it (our own event does), or where the job run of the event was
-//! given it as an argument: a job of a workflow gets `--WORKFLOW_NAME` and `--WORKFLOW_RUN_ID`, and GetJobRun should
+//! **Which run.** Known exactly if the event names it (our own event does), or if the job run of the event received
+//! it as an argument: a job of a workflow gets `--WORKFLOW_NAME` and `--WORKFLOW_RUN_ID`, and GetJobRun should
 //! show them (unverified; a job run without them falls back). Otherwise the run that started last before the event,
 //! among all pages: nothing says in which order Glue lists them. Without an event, the run that started last.
 //!
@@ -58,7 +58,7 @@ struct Gate {
     trigger: Trigger,
 }
 
-/// The run that is sought.
+/// The run that the gate searches for.
 #[derive(Debug, Clone, PartialEq)]
 enum Wanted {
     Run(String),

@@ -1,4 +1,4 @@
-//! An EMR step that did not succeed: is it still on the cluster, and what is reported about it?
+//! An EMR step that did not succeed: is it still on the cluster, and what does the error report?
 //!
 //! Step Functions gives up a step that runs out of time without naming it. A step that goes on would
 //! write into the staging area beside the next load, so it is cancelled, and the execution fails only once it has

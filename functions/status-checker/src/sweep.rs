@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use shared::attempt::{execution_prefix, is_statement_of};
 use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{Error, ErrorKind, Result, StatementId, Status, Target, TargetFields, WorkflowRun, runtime, shown};
+use shared::{
+    Error, ErrorKind, Ids, Result, StatementId, Status, Target, TargetFields, WorkflowRun, runtime, shown, span,
+};
 use tokio::time::Instant;
-use tracing::{info_span, warn};
+use tracing::warn;
 
 use crate::Config;
 
@@ -109,8 +111,8 @@ async fn sweep(
     context: WorkflowRun,
     appear: Duration,
 ) -> Result<Value> {
-    let WorkflowRun { workflow_name, workflow_run_id } = belongs_to(context, input);
-    let span = info_span!("sweep", execution, workflow_name, workflow_run_id);
+    let workflow_run = belongs_to(context, input);
+    let span = span!("sweep", &Ids { execution: Some(execution.to_owned()), workflow_run, ..Ids::default() });
     within(span, async {
         let start = Instant::now();
         let targets = targets(config, input)?;

@@ -1,4 +1,4 @@
-//! Where the tools are that `make setup` installs. None is sought on the PATH: what runs is what the
+//! Where the tools are that `make setup` installs. None is searched for on the PATH: what runs is what the
 //! project pins.
 
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ enum Command {
         /// Port of the local AWS; a free one if it is not given
         #[arg(long)]
         port: Option<u16>,
-        /// Your own PostgreSQL; its schemas dev and s3_staging_schema are created again
+        /// Your own PostgreSQL. Its schemas dev and s3_staging_schema are dropped and recreated: what is in them is lost
         #[arg(long)]
         database_url: Option<String>,
     },

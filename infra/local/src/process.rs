@@ -92,7 +92,7 @@ impl Drop for Process {
 /// Live process groups, for the signal handler.
 static LIVE: Mutex<Vec<(Pid, Signal)>> = Mutex::new(Vec::new());
 
-/// Ends every program that was started, for a program that a signal ends before it drops anything.
+/// Ends every program that was started. For the signal handler, after which nothing is dropped.
 pub fn stop_all() {
     let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
     for (group, end) in &live {

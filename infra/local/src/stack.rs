@@ -28,7 +28,7 @@ pub const GLUE_JOB: &str = "new-orders-last-job";
 pub struct Options {
     /// The port of the local AWS; a free one if it is not given.
     pub port: Option<u16>,
-    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are created again.
+    /// Your own PostgreSQL in place of ours. Its schemas dev and s3_staging_schema are dropped and recreated.
     pub database_url: Option<String>,
     /// Factor for the state machine's waiting: tests do not wait for real.
     pub wait_scale: Option<f64>,

@@ -197,7 +197,7 @@ impl Statement {
     }
 }
 
-/// Whether this has the form of an Id: `^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\\d+)?$`. [API model]
+/// Whether this has the form of an Id: `^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d+)?$`. [API model]
 pub(crate) fn is_id(text: &str) -> bool {
     let (uuid, part) = text.split_once(':').map_or((text, None), |(uuid, part)| (uuid, Some(part)));
     let groups: Vec<_> = uuid.split('-').collect();

@@ -2,6 +2,7 @@
 //! name; timings are compared within one run, and a program fails if a claim of the documentation does not hold.
 
 pub mod cost;
+#[cfg(feature = "figures")]
 pub mod tls;
 
 use loader::tools::project;

@@ -51,6 +51,10 @@ fn check(path: &Path, played: &[(&str, Played)]) -> Vec<String> {
     let status = if path.error.is_some() { "FAILED" } else { "SUCCEEDED" };
     for (engine, played) in played {
         expect(
+            played.notified.is_none_or(|notified| notified == path.scenario.topic),
+            format!("{engine} sent a notification: {:?}", played.notified),
+        );
+        expect(
             played.status == status && played.error.as_deref() == path.error,
             format!(
                 "{engine} ends {} with {:?} ({}), expected {:?}; states {:?}",

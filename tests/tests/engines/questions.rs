@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What an input means, Plan says; whatever it is, the execution comes to an end that is told.
+/// Plan decides what an input means; every input leads to an end that is reported.
 pub(crate) fn inputs() -> Vec<Path> {
     let well = |name: &str, n: usize| {
         let mut submits: Vec<_> = (1..n)

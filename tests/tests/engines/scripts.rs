@@ -20,7 +20,7 @@ pub(crate) struct Path {
 pub(crate) fn planned(count: usize) -> Value {
     let list: Vec<_> = (0..count).map(|n| json!({"Procedure": format!("dev.p{n}")})).collect();
     json!({"Procedures": list, "Cursor": {"Step": 0, "Attempt": 1, "Count": count}, "Turn": {"Interchangeable": true},
-           "Statement": {"Payload": {"Id": "none", "Procedure": "none"}}, "Reply": {"Payload": {"Context": {}}},
+           "Statement": {"Payload": {"Id": "none", "Procedure": "none"}}, "Answer": {"Payload": {"Context": {}}},
            "Cleanup": {"Cause": "nothing"}})
 }
 
