@@ -1,12 +1,36 @@
--- Staging -> final: the orders that final does not have yet, enriched from customers and sellers.
+-- Staging -> final: moves the orders that staging holds, enriched from customers and sellers.
 --
--- Harmless to repeat; late rows of a known run are picked up. The lock comes first, so that a second
--- execution waits before it takes its snapshot, and then finds the work done.
+-- Idempotent. It looks only at the runs that staging holds, by literals: those prune zone maps, where the parameters of a
+-- static statement would not. What final has is removed from staging in the same transaction; a row that arrives meanwhile
+-- stays for the next load, late rows of a known run included. The mutex comes first, so that a second execution waits before it
+-- takes its snapshot, and then finds the work done.
 CREATE OR REPLACE PROCEDURE dev.enriched_orders_sp() AS $$
+DECLARE
+    -- Above so many runs in staging, as in a back-fill, their span replaces their list.
+    most_listed CONSTANT BIGINT := 500;
+    staged RECORD;
+    runs BIGINT;
+    lowest BIGINT;
+    highest BIGINT;
+    list VARCHAR(65535) := '';
+    in_runs VARCHAR(65535);
 BEGIN
-    LOCK dev.orders_final;
+    LOCK dev.orders_load_mutex;
 
-    INSERT INTO dev.orders_final (
+    SELECT COUNT(DISTINCT run_id), MIN(run_id), MAX(run_id) INTO runs, lowest, highest FROM dev.orders;
+    IF runs = 0 THEN
+        RETURN;
+    END IF;
+    IF runs <= most_listed THEN
+        FOR staged IN SELECT DISTINCT run_id FROM dev.orders LOOP
+            list := list || ',' || CAST(staged.run_id AS VARCHAR);
+        END LOOP;
+        in_runs := 'run_id IN (' || SUBSTRING(list, 2) || ')';
+    ELSE
+        in_runs := 'run_id BETWEEN ' || CAST(lowest AS VARCHAR) || ' AND ' || CAST(highest AS VARCHAR);
+    END IF;
+
+    EXECUTE 'INSERT INTO dev.orders_final (
         run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, seller_address,
         product_code, product_name, product_price, product_qty, order_ts
     )
@@ -26,87 +50,259 @@ BEGIN
         FROM dev.orders o
         LEFT JOIN dev.customers c ON c.customer_id = o.customer_id
         LEFT JOIN dev.sellers s ON s.seller_id = o.seller_id
-        WHERE NOT EXISTS (
-            SELECT 1 FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id
+        WHERE o.' || in_runs || ' AND NOT EXISTS (
+            SELECT 1 FROM dev.orders_final f
+            WHERE f.' || in_runs || ' AND f.run_id = o.run_id AND f.order_id = o.order_id
         )
     ) staged
-    WHERE occurrence = 1;
+    WHERE occurrence = 1';
+
+    -- The next audit looks at these runs, however old they are.
+    EXECUTE 'UPDATE dev.orders_audited_runs SET touched = TRUE WHERE NOT touched AND ' || in_runs || ' AND run_id IN (
+        SELECT run_id FROM dev.orders
+    )';
+    EXECUTE 'INSERT INTO dev.orders_audited_runs (run_id, touched)
+    SELECT DISTINCT run_id, TRUE FROM dev.orders o WHERE o.' || in_runs || ' AND NOT EXISTS (
+        SELECT 1 FROM dev.orders_audited_runs a WHERE a.run_id = o.run_id
+    )';
+
+    EXECUTE 'DELETE FROM dev.orders WHERE ' || in_runs || ' AND EXISTS (
+        SELECT 1 FROM dev.orders_final f
+        WHERE f.' || in_runs || ' AND f.run_id = orders.run_id AND f.order_id = orders.order_id
+    )';
 END;
-$$ LANGUAGE plpgsql;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
 -- Final against the S3 staging area: records every mismatch once.
 --
--- Harmless to repeat. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons
--- are NULL-safe: NULL equals NULL and nothing else.
+-- Five procedures share one worker. dev.audit_orders_sp() looks at a window: the newest runs, the runs that a load has touched
+-- since the last audit, and those with unresolved mismatches. dev.audit_orders_sweep_sp() looks at everything, or at the newest
+-- runs of a given number, and removes old RESOLVED rows. dev.audit_orders_between_sp(low, high) looks at a span of runs. What
+-- is outside stays as it is.
+--
+-- Idempotent. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons are NULL-safe, and count
+-- trailing blanks. The audit table is written only at the end, and only where something changes. An audit holds the mutex of
+-- the load, too: a load beside it would let it find rows that are about to be there.
+--
+-- Every procedure sets the time zone, because GETDATE() is in the session's.
 CREATE OR REPLACE PROCEDURE dev.audit_orders_sp() AS $$
 DECLARE
-    this_audit BIGINT;
+    -- How many of the newest runs are in the window.
+    newest_runs CONSTANT BIGINT := 10;
 BEGIN
-    LOCK dev.orders_audit;
+    LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+    CALL dev.audit_orders_worker_sp(newest_runs, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
+END;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
-    -- Under the lock, so that a later audit has a higher number than everything that anyone could see
-    -- before it. A clock would not do: rows are dated before they can be seen.
-    SELECT COALESCE(MAX(changed_in), 0) + 1 INTO this_audit FROM dev.orders_audit;
+CREATE OR REPLACE PROCEDURE dev.audit_orders_between_sp(low BIGINT, high BIGINT) AS $$
+BEGIN
+    LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+    CALL dev.audit_orders_worker_sp(CAST(NULL AS BIGINT), low, high);
+END;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
-    DROP TABLE IF EXISTS audit_orders_sp_mismatches;
+CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp() AS $$
+BEGIN
+    LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+    CALL dev.audit_orders_worker_sp(CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
+    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND resolved_at < GETDATE() - INTERVAL '400 days';
+END;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
+
+-- A sweep over so many of the newest runs: older ones, whose files an S3 lifecycle rule has removed, stay outside.
+CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp(newest_runs BIGINT) AS $$
+BEGIN
+    LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+    CALL dev.audit_orders_worker_sp(newest_runs, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
+    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND resolved_at < GETDATE() - INTERVAL '400 days';
+END;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
+
+-- Audits the newest runs, or a span of runs, or everything. Called by the procedures above.
+CREATE OR REPLACE PROCEDURE dev.audit_orders_worker_sp(newest_runs BIGINT, low BIGINT, high BIGINT) AS $$
+DECLARE
+    -- A run whose newest order is younger than so many minutes is not judged: S3 and Redshift may not both have all of it yet.
+    settling_minutes CONSTANT BIGINT := 0;
+    -- Of one run and kind so many rows are recorded; the rest is one row with a count.
+    most_recorded CONSTANT BIGINT := 1000;
+    -- A list of runs in SQL ends at about so many characters: a VARCHAR holds 65,535 bytes.
+    most_characters CONSTANT BIGINT := 50000;
+    listed RECORD;
+    first_run BIGINT;
+    list VARCHAR(65535) := '';
+    in_window VARCHAR(65535);
+    in_differing VARCHAR(65535);
+    in_staging BIGINT;
+    in_final BIGINT;
+    this_audit BIGINT;
+    written BIGINT;
+    affected BIGINT;
+BEGIN
+    LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+
+    -- The window, as a condition with literals: those prune zone maps and partitions.
+    in_window := 'TRUE';
+    IF low IS NOT NULL OR high IS NOT NULL THEN
+        in_window := 'run_id BETWEEN ' || CAST(low AS VARCHAR) || ' AND ' || CAST(high AS VARCHAR);
+    ELSIF newest_runs IS NOT NULL THEN
+        SELECT MIN(run_id), COUNT(*) INTO first_run, affected FROM (
+            SELECT run_id, ROW_NUMBER() OVER (ORDER BY run_id DESC) AS place FROM dev.orders_audited_runs
+        ) numbered WHERE place <= newest_runs;
+        -- With fewer, the first audits look at everything, and so come to know the runs.
+        IF affected >= newest_runs THEN
+            FOR listed IN
+                SELECT run_id FROM dev.orders_audited_runs WHERE touched AND run_id < first_run
+                UNION SELECT run_id FROM dev.orders_audit
+                WHERE (status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL) AND run_id < first_run
+                ORDER BY 1 DESC
+            LOOP
+                -- More than fit in are left to the sweep.
+                EXIT WHEN LENGTH(list) > most_characters;
+                list := list || ',' || CAST(listed.run_id AS VARCHAR);
+            END LOOP;
+            in_window := '(run_id >= ' || CAST(first_run AS VARCHAR) || ' OR run_id IS NULL'
+                || CASE WHEN list = '' THEN '' ELSE ' OR run_id IN (' || SUBSTRING(list, 2) || ')' END || ')';
+        END IF;
+    END IF;
+    IF in_window IS NULL THEN
+        RAISE EXCEPTION 'an audit of a span of runs takes the lowest and the highest run_id; nothing was audited';
+    END IF;
+
+    -- First stage: for each run the rows of both sides, and a sum over them. A row becomes a number of 64 bits: Fingerprint64
+    -- of the FNV hash of its columns, with which of them are NULL and how long the texts are, so that no two rows are the same
+    -- bytes. DECIMAL(38,0) holds the sum of 10^18 such numbers. The sums of two sets of rows that differ are equal by chance
+    -- alone, about once in 2^63 runs: the fingerprint is not linear, so that swapped values do not cancel out.
+    DROP TABLE IF EXISTS audit_orders_worker_sp_runs;
+    CREATE TEMP TABLE audit_orders_worker_sp_runs (
+        run_id BIGINT, staging_rows BIGINT, final_rows BIGINT, differs BOOLEAN, judged BOOLEAN, newest TIMESTAMP
+    );
+    EXECUTE 'INSERT INTO audit_orders_worker_sp_runs (run_id, staging_rows, final_rows, differs, judged, newest)
+    SELECT run_id, SUM(staging_rows), SUM(final_rows),
+        SUM(staging_rows) <> SUM(final_rows) OR SUM(staging_sum) <> SUM(final_sum), TRUE, MAX(newest)
+    FROM (
+        SELECT run_id, COUNT(*) AS staging_rows, 0 AS final_rows, MAX(order_ts) AS newest,
+            CAST(SUM(farmfingerprint64(CAST(
+                fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
+                fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
+                fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
+                fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
+                    CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
+                    + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
+                    + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
+                    + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
+                    + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
+                    + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0)) AS staging_sum,
+            CAST(0 AS DECIMAL(38, 0)) AS final_sum
+        FROM (
+            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
+                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
+                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
+                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
+                CAST(order_ts AS TIMESTAMP) AS order_ts
+            FROM s3_staging_schema.new_orders_staging_area
+            WHERE ' || REPLACE(in_window, 'run_id', 'CAST(run_id AS BIGINT)') || '
+        ) staging GROUP BY run_id
+        UNION ALL
+        SELECT run_id, 0, COUNT(*), MAX(order_ts), CAST(0 AS DECIMAL(38, 0)),
+            CAST(SUM(farmfingerprint64(CAST(
+                fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
+                fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
+                fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
+                fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
+                    CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
+                    + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
+                    + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
+                    + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
+                    + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
+                    + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0))
+        FROM dev.orders_final WHERE ' || in_window || ' GROUP BY run_id
+    ) sides GROUP BY run_id';
+
+    SELECT SUM(staging_rows), SUM(final_rows) INTO in_staging, in_final FROM audit_orders_worker_sp_runs;
+    IF in_staging = 0 AND in_final > 0 THEN
+        RAISE EXCEPTION 'S3 staging has no rows of the audited runs, and dev.orders_final has %: see whether the partitions of s3_staging_schema.new_orders_staging_area are registered, and its files there; nothing was recorded', in_final;
+    END IF;
+    UPDATE audit_orders_worker_sp_runs SET judged = FALSE
+    WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute';
+
+    -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too.
+    list := '';
+    FOR listed IN
+        SELECT run_id FROM audit_orders_worker_sp_runs
+        WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL ORDER BY 1
+    LOOP
+        list := list || ',' || CAST(listed.run_id AS VARCHAR);
+        EXIT WHEN LENGTH(list) > most_characters;
+    END LOOP;
+    in_differing := CASE
+        WHEN LENGTH(list) > most_characters THEN in_window
+        WHEN list = '' THEN 'run_id IS NULL'
+        ELSE '(run_id IN (' || SUBSTRING(list, 2) || ') OR run_id IS NULL)'
+    END;
+
+    DROP TABLE IF EXISTS audit_orders_worker_sp_mismatches;
     -- With types of its own: those of a SELECT would be as narrow as the longest literal in it.
-    CREATE TEMP TABLE audit_orders_sp_mismatches (
-        mismatch_key VARCHAR(96),
+    CREATE TEMP TABLE audit_orders_worker_sp_mismatches (
         run_id BIGINT,
+        mismatch_key VARCHAR(96),
         order_id BIGINT,
         kind VARCHAR(32),
         differing_columns VARCHAR(256),
         values_md5 VARCHAR(32),
-        order_ts TIMESTAMP
+        order_ts TIMESTAMP,
+        row_count BIGINT,
+        place BIGINT
     );
 
-    INSERT INTO audit_orders_sp_mismatches
-        (mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts)
+    EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
+        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
     SELECT
-        kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':' || COALESCE(CAST(order_id AS VARCHAR), '')
-            AS mismatch_key,
-        run_id, order_id, kind, differing_columns, values_md5, order_ts
+        run_id,
+        kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
+        order_id, kind, differing_columns, values_md5, order_ts, 1,
+        ROW_NUMBER() OVER (PARTITION BY run_id, kind ORDER BY order_id)
     FROM (
         SELECT
             COALESCE(s.run_id, f.run_id) AS run_id,
             COALESCE(s.order_id, f.order_id) AS order_id,
             CASE
-                WHEN f.present IS NULL THEN 'MISSING_IN_REDSHIFT'
-                WHEN s.present IS NULL THEN 'MISSING_IN_STAGING'
-                ELSE 'DIFFERENT'
+                WHEN f.present IS NULL THEN ''MISSING_IN_REDSHIFT''
+                WHEN s.present IS NULL THEN ''MISSING_IN_STAGING''
+                ELSE ''DIFFERENT''
             END AS kind,
-            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '' ELSE TRIM(
+            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE TRIM(
                 CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL)
-                    THEN '' ELSE 'customer_id ' END
+                    THEN '''' ELSE ''customer_id '' END
                 || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL)
-                    THEN '' ELSE 'seller_id ' END
-                || CASE WHEN s.product_code = f.product_code OR (s.product_code IS NULL AND f.product_code IS NULL)
-                    THEN '' ELSE 'product_code ' END
-                || CASE WHEN s.product_name = f.product_name OR (s.product_name IS NULL AND f.product_name IS NULL)
-                    THEN '' ELSE 'product_name ' END
+                    THEN '''' ELSE ''seller_id '' END
+                || CASE WHEN s.product_code || ''|'' = f.product_code || ''|'' OR (s.product_code IS NULL AND f.product_code IS NULL)
+                    THEN '''' ELSE ''product_code '' END
+                || CASE WHEN s.product_name || ''|'' = f.product_name || ''|'' OR (s.product_name IS NULL AND f.product_name IS NULL)
+                    THEN '''' ELSE ''product_name '' END
                 || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL)
-                    THEN '' ELSE 'product_price ' END
+                    THEN '''' ELSE ''product_price '' END
                 || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL)
-                    THEN '' ELSE 'product_qty ' END
+                    THEN '''' ELSE ''product_qty '' END
                 || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL)
-                    THEN '' ELSE 'order_ts ' END
+                    THEN '''' ELSE ''order_ts '' END
             ) END AS differing_columns,
-            -- What both sides say: another value in the same column is a change too.
+            -- The values of both sides: another value in the same column is a change too.
             MD5(
-                COALESCE(CAST(s.customer_id AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(s.seller_id AS VARCHAR), CHR(1))
-                || '|' || COALESCE(s.product_code, CHR(1))
-                || '|' || COALESCE(s.product_name, CHR(1))
-                || '|' || COALESCE(CAST(s.product_price AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(s.product_qty AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(s.order_ts AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(f.customer_id AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(f.seller_id AS VARCHAR), CHR(1))
-                || '|' || COALESCE(f.product_code, CHR(1))
-                || '|' || COALESCE(f.product_name, CHR(1))
-                || '|' || COALESCE(CAST(f.product_price AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(f.product_qty AS VARCHAR), CHR(1))
-                || '|' || COALESCE(CAST(f.order_ts AS VARCHAR), CHR(1))
+                COALESCE(CAST(s.customer_id AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(s.seller_id AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(OCTET_LENGTH(s.product_code) AS VARCHAR) || '':'' || s.product_code, ''-'')
+                || ''|'' || COALESCE(CAST(OCTET_LENGTH(s.product_name) AS VARCHAR) || '':'' || s.product_name, ''-'')
+                || ''|'' || COALESCE(CAST(s.product_price AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(s.product_qty AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(TO_CHAR(s.order_ts, ''YYYY-MM-DD HH24:MI:SS.US''), ''-'')
+                || ''|'' || COALESCE(CAST(f.customer_id AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(f.seller_id AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(OCTET_LENGTH(f.product_code) AS VARCHAR) || '':'' || f.product_code, ''-'')
+                || ''|'' || COALESCE(CAST(OCTET_LENGTH(f.product_name) AS VARCHAR) || '':'' || f.product_name, ''-'')
+                || ''|'' || COALESCE(CAST(f.product_price AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(CAST(f.product_qty AS VARCHAR), ''-'')
+                || ''|'' || COALESCE(TO_CHAR(f.order_ts, ''YYYY-MM-DD HH24:MI:SS.US''), ''-'')
             ) AS values_md5,
             COALESCE(s.order_ts, f.order_ts) AS order_ts,
             s.present AS in_staging,
@@ -118,7 +314,15 @@ BEGIN
                     PARTITION BY run_id, order_id
                     ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
                 ) AS occurrence
+            FROM (
+            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
+                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
+                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
+                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
+                CAST(order_ts AS TIMESTAMP) AS order_ts
             FROM s3_staging_schema.new_orders_staging_area
+            WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
+            ) staging
         ) s
         FULL JOIN (
             SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
@@ -127,84 +331,147 @@ BEGIN
                     PARTITION BY run_id, order_id
                     ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
                 ) AS occurrence
-            FROM dev.orders_final
+            FROM dev.orders_final WHERE ' || in_differing || '
         ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
         -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
-        -- every audit would find that it looks different.
+        -- every audit would find that it has changed.
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
-    WHERE in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '';
+    WHERE (in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '''') AND (
+        run_id IS NULL OR run_id IN (
+            SELECT run_id FROM audit_orders_worker_sp_runs
+            WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
+        )
+    )';
 
-    INSERT INTO audit_orders_sp_mismatches
-        (mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts)
+    EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
+        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
     SELECT
-        'DUPLICATE_IN_REDSHIFT:' || CAST(run_id AS VARCHAR) || ':' || CAST(order_id AS VARCHAR),
-        run_id, order_id, 'DUPLICATE_IN_REDSHIFT', '', MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts)
-    FROM dev.orders_final
+        run_id, ''DUPLICATE_IN_REDSHIFT:'' || CAST(run_id AS VARCHAR) || '':'' || CAST(order_id AS VARCHAR),
+        order_id, ''DUPLICATE_IN_REDSHIFT'', '''', MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts), 1,
+        ROW_NUMBER() OVER (PARTITION BY run_id ORDER BY order_id)
+    FROM dev.orders_final WHERE ' || in_differing || ' AND run_id IN (
+        SELECT run_id FROM audit_orders_worker_sp_runs
+        WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
+    )
     GROUP BY run_id, order_id
-    HAVING COUNT(*) > 1;
+    HAVING COUNT(*) > 1';
+
+    -- Above the limit the rest is one row with a count; so is a run that one side lacks whole.
+    INSERT INTO audit_orders_worker_sp_mismatches
+        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
+    SELECT run_id, kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':+', NULL, kind, '',
+        MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts), COUNT(*), 0
+    FROM audit_orders_worker_sp_mismatches WHERE place > most_recorded GROUP BY run_id, kind;
+    DELETE FROM audit_orders_worker_sp_mismatches WHERE place > most_recorded;
+    INSERT INTO audit_orders_worker_sp_mismatches
+        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
+    SELECT run_id, kind || ':' || CAST(run_id AS VARCHAR) || ':*', NULL, kind, '',
+        MD5(CAST(one_sided AS VARCHAR)), newest, one_sided, 0
+    FROM (
+        SELECT run_id, staging_rows + final_rows AS one_sided, newest,
+            CASE WHEN final_rows = 0 THEN 'MISSING_IN_REDSHIFT' ELSE 'MISSING_IN_STAGING' END AS kind
+        FROM audit_orders_worker_sp_runs
+        WHERE judged AND run_id IS NOT NULL AND (staging_rows = 0 OR final_rows = 0)
+    ) whole;
+
+    -- From here on the audit table is written. The number comes from a table of its own, under the mutex: a later audit has a
+    -- higher number than everything that anyone could see before it. A clock would not do: rows are dated before they can be
+    -- seen.
+    SELECT COALESCE(MAX(number), 0) + 1 INTO this_audit FROM dev.orders_audit_number;
 
     -- A row from before there were kinds is the mismatch that is found now.
     UPDATE dev.orders_audit
     SET mismatch_key = m.mismatch_key, kind = m.kind
-    FROM audit_orders_sp_mismatches m
+    FROM audit_orders_worker_sp_mismatches m
     WHERE orders_audit.kind = 'UNKNOWN' AND COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
         AND m.run_id = orders_audit.run_id AND m.order_id = orders_audit.order_id;
 
-    -- Gone: resolved.
-    UPDATE dev.orders_audit
-    SET status = 'RESOLVED', resolved_at = GETDATE()
-    WHERE COALESCE(status, 'NEW') <> 'RESOLVED' AND NOT EXISTS (
-        SELECT 1 FROM audit_orders_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
-    );
+    -- Gone: resolved. Only what was judged.
+    EXECUTE 'UPDATE dev.orders_audit
+    SET status = ''RESOLVED'', resolved_at = GETDATE()
+    WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'' OR status IS NULL) AND ' || in_window || ' AND NOT EXISTS (
+        SELECT 1 FROM audit_orders_worker_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
+    ) AND NOT EXISTS (
+        SELECT 1 FROM audit_orders_worker_sp_runs r WHERE NOT r.judged AND r.run_id = orders_audit.run_id
+    )';
 
-    -- Known: seen again; NEW again if it was resolved or looks different now. One that returns begins a new
-    -- life: it has not waited since its first.
-    UPDATE dev.orders_audit
+    -- Known: NEW again if it was resolved or has changed. One that returns begins a new life: it has not waited since its
+    -- first. Without a change a row is written once a day at most, for last_seen_at: an UPDATE leaves dead rows behind.
+    EXECUTE 'UPDATE dev.orders_audit
     SET status = CASE
-            WHEN COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
-                AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
+            WHEN COALESCE(orders_audit.status, ''NEW'') <> ''RESOLVED''
+                AND COALESCE(orders_audit.differing_columns, '''') = m.differing_columns
                 AND COALESCE(orders_audit.values_md5, m.values_md5) = m.values_md5
-            THEN COALESCE(orders_audit.status, 'NEW') ELSE 'NEW' END,
+            THEN COALESCE(orders_audit.status, ''NEW'') ELSE ''NEW'' END,
         changed_in = CASE
-            WHEN COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
-                AND COALESCE(orders_audit.differing_columns, '') = m.differing_columns
+            WHEN COALESCE(orders_audit.status, ''NEW'') <> ''RESOLVED''
+                AND COALESCE(orders_audit.differing_columns, '''') = m.differing_columns
                 AND COALESCE(orders_audit.values_md5, m.values_md5) = m.values_md5
-            THEN orders_audit.changed_in ELSE this_audit END,
+            THEN orders_audit.changed_in ELSE ' || CAST(this_audit AS VARCHAR) || ' END,
         first_seen_at = CASE
-            WHEN COALESCE(orders_audit.status, 'NEW') = 'RESOLVED'
+            WHEN COALESCE(orders_audit.status, ''NEW'') = ''RESOLVED''
             THEN GETDATE() ELSE orders_audit.first_seen_at END,
         resolved_at = NULL,
         closed_by = NULL,
         last_seen_at = GETDATE(),
         differing_columns = m.differing_columns,
         values_md5 = m.values_md5,
-        order_ts = m.order_ts
-    FROM audit_orders_sp_mismatches m
-    WHERE m.mismatch_key = orders_audit.mismatch_key;
+        order_ts = m.order_ts,
+        row_count = m.row_count
+    FROM audit_orders_worker_sp_mismatches m
+    WHERE ' || REPLACE(in_window, 'run_id', 'orders_audit.run_id') || ' AND m.mismatch_key = orders_audit.mismatch_key AND (
+        COALESCE(orders_audit.status, ''RESOLVED'') = ''RESOLVED''
+        OR COALESCE(orders_audit.differing_columns, '''') <> m.differing_columns
+        OR COALESCE(orders_audit.values_md5, '''') <> m.values_md5
+        OR COALESCE(orders_audit.row_count, 0) <> m.row_count
+        OR orders_audit.resolved_at IS NOT NULL
+        OR orders_audit.closed_by IS NOT NULL
+        OR COALESCE(orders_audit.last_seen_at, ''1970-01-01'') < GETDATE() - INTERVAL ''1 day''
+    )';
+    GET DIAGNOSTICS written := ROW_COUNT;
 
-    INSERT INTO dev.orders_audit (
-        mismatch_key, run_id, order_id, kind, differing_columns, values_md5, order_ts, status,
+    EXECUTE 'INSERT INTO dev.orders_audit (
+        run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, status,
         first_seen_at, last_seen_at, changed_in
     )
     SELECT
-        m.mismatch_key, m.run_id, m.order_id, m.kind, m.differing_columns, m.values_md5, m.order_ts, 'NEW',
-        GETDATE(), GETDATE(), this_audit
-    FROM audit_orders_sp_mismatches m
-    WHERE NOT EXISTS (SELECT 1 FROM dev.orders_audit a WHERE a.mismatch_key = m.mismatch_key);
+        m.run_id, m.mismatch_key, m.order_id, m.kind, m.differing_columns, m.values_md5, m.order_ts, m.row_count, ''NEW'',
+        GETDATE(), GETDATE(), ' || CAST(this_audit AS VARCHAR) || '
+    FROM audit_orders_worker_sp_mismatches m
+    WHERE NOT EXISTS (
+        SELECT 1 FROM dev.orders_audit a
+        WHERE ' || REPLACE(in_window, 'run_id', 'a.run_id') || ' AND a.mismatch_key = m.mismatch_key
+    )';
+    GET DIAGNOSTICS affected := ROW_COUNT;
 
-    DROP TABLE audit_orders_sp_mismatches;
+    IF written + affected > 0 THEN
+        DELETE FROM dev.orders_audit_number;
+        INSERT INTO dev.orders_audit_number (number) VALUES (this_audit);
+    END IF;
+    UPDATE dev.orders_audited_runs SET touched = FALSE
+    WHERE touched AND run_id IN (
+        SELECT run_id FROM audit_orders_worker_sp_runs WHERE judged AND run_id IS NOT NULL
+    );
+    INSERT INTO dev.orders_audited_runs (run_id, touched)
+    SELECT run_id, FALSE FROM audit_orders_worker_sp_runs r
+    WHERE run_id IS NOT NULL AND judged AND NOT EXISTS (
+        SELECT 1 FROM dev.orders_audited_runs a WHERE a.run_id = r.run_id
+    );
+
+    DROP TABLE audit_orders_worker_sp_mismatches;
+    DROP TABLE audit_orders_worker_sp_runs;
 END;
-$$ LANGUAGE plpgsql;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
 -- Brings an audit table that is older than this file up to date: adds the columns that it lacks, fills them
--- from what its rows say, and keeps one row a mismatch open. Harmless to repeat. Needs run_id, order_id and status to be there.
+-- from its rows, and keeps one row for each mismatch open. Idempotent. Needs run_id, order_id and status to be there.
 CREATE OR REPLACE PROCEDURE dev.migrate_orders_audit_sp() AS $$
 DECLARE
     wanted RECORD;
     present BIGINT;
 BEGIN
-    LOCK dev.orders_audit;
+    LOCK dev.orders_audit_mutex;
 
     FOR wanted IN
         SELECT 'mismatch_key' AS name, 'VARCHAR(96)' AS type
@@ -212,6 +479,7 @@ BEGIN
         UNION ALL SELECT 'differing_columns', 'VARCHAR(256)'
         UNION ALL SELECT 'values_md5', 'VARCHAR(32)'
         UNION ALL SELECT 'order_ts', 'TIMESTAMP'
+        UNION ALL SELECT 'row_count', 'BIGINT'
         UNION ALL SELECT 'first_seen_at', 'TIMESTAMP'
         UNION ALL SELECT 'last_seen_at', 'TIMESTAMP'
         UNION ALL SELECT 'changed_in', 'BIGINT'
@@ -227,6 +495,10 @@ BEGIN
             EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || wanted.name || ' ' || wanted.type;
         END IF;
     END LOOP;
+    EXECUTE 'INSERT INTO dev.orders_audit_number (number)
+        SELECT MAX(changed_in) FROM dev.orders_audit HAVING MAX(changed_in) > 0 AND NOT EXISTS (
+            SELECT 1 FROM dev.orders_audit_number
+        )';
 
     EXECUTE 'UPDATE dev.orders_audit SET
         status = COALESCE(status, ''NEW''),
@@ -235,9 +507,10 @@ BEGIN
             || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), '''')),
         first_seen_at = COALESCE(first_seen_at, GETDATE()),
         last_seen_at = COALESCE(last_seen_at, GETDATE()),
-        changed_in = COALESCE(changed_in, 0)
+        changed_in = COALESCE(changed_in, 0),
+        row_count = COALESCE(row_count, 1)
         WHERE status IS NULL OR mismatch_key IS NULL OR kind IS NULL OR first_seen_at IS NULL
-            OR last_seen_at IS NULL OR changed_in IS NULL';
+            OR last_seen_at IS NULL OR changed_in IS NULL OR row_count IS NULL';
 
     -- Rows that stand for the same mismatch would be seen, and re-opened, together. They become history, under
     -- a key that no audit finds; where one of them was open, one goes on in their place: rows that are alike in
@@ -249,7 +522,7 @@ BEGIN
             MIN(CASE WHEN status <> ''RESOLVED'' THEN status END) AS status,
             MIN(CASE WHEN status <> ''RESOLVED'' THEN first_seen_at END) AS first_seen_at,
             MAX(last_seen_at) AS last_seen_at, MAX(changed_in) AS changed_in, MAX(notified_at) AS notified_at,
-            MAX(notified_by) AS notified_by, MAX(silenced_until) AS silenced_until
+            MAX(notified_by) AS notified_by, MAX(silenced_until) AS silenced_until, MAX(row_count) AS row_count
         FROM dev.orders_audit WHERE mismatch_key NOT LIKE ''OLD:%''
         GROUP BY mismatch_key HAVING COUNT(*) > 1';
     EXECUTE 'UPDATE dev.orders_audit SET
@@ -257,11 +530,11 @@ BEGIN
         WHERE mismatch_key IN (SELECT mismatch_key FROM migrate_orders_audit_sp_several)';
     EXECUTE 'INSERT INTO dev.orders_audit (
             mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
-            changed_in, notified_at, notified_by, silenced_until
+            changed_in, notified_at, notified_by, silenced_until, row_count
         )
         SELECT mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
-            changed_in, notified_at, notified_by, silenced_until
+            changed_in, notified_at, notified_by, silenced_until, row_count
         FROM migrate_orders_audit_sp_several WHERE status IS NOT NULL';
     DROP TABLE migrate_orders_audit_sp_several;
 END;
-$$ LANGUAGE plpgsql;
+$$ LANGUAGE plpgsql SET timezone TO 'UTC';

@@ -1,6 +1,11 @@
 CREATE SCHEMA IF NOT EXISTS dev;
 
--- Redshift staging: what the Glue workflow (or the EMR step) put there.
+-- Mutexes. A load or an audit locks one of these empty tables in place of the data: on Redshift LOCK is ACCESS EXCLUSIVE, and
+-- every reader would wait behind it until the transaction ends.
+CREATE TABLE IF NOT EXISTS dev.orders_load_mutex (held BOOLEAN);
+CREATE TABLE IF NOT EXISTS dev.orders_audit_mutex (held BOOLEAN);
+
+-- Redshift staging: what the Glue workflow (or the EMR step) put there. A load removes what final has.
 CREATE TABLE IF NOT EXISTS dev.orders (
     run_id BIGINT NOT NULL,
     order_id BIGINT NOT NULL,
@@ -43,16 +48,18 @@ CREATE TABLE IF NOT EXISTS dev.orders_final (
 );
 
 -- One row a mismatch; docs/AUDITS.md describes its life. run_id and order_id are NULL where the row in S3
--- has none; mismatch_key is made of kind, run_id and order_id, and never NULL in what the audit records.
+-- has none; mismatch_key is made of kind, run_id and order_id, and never NULL in what the audit records. row_count is 1 but
+-- where a row stands for many: for a run that one side lacks whole (mismatch_key ends in *), and for the rest above the limit (+).
 -- That page has the statements to resolve or silence a run.
 CREATE TABLE IF NOT EXISTS dev.orders_audit (
-    mismatch_key VARCHAR(96),
     run_id BIGINT,
+    mismatch_key VARCHAR(96),
     order_id BIGINT,
     kind VARCHAR(32),
     differing_columns VARCHAR(256),
     values_md5 VARCHAR(32),
     order_ts TIMESTAMP,
+    row_count BIGINT,
     status VARCHAR(16),
     first_seen_at TIMESTAMP,
     last_seen_at TIMESTAMP,
@@ -63,3 +70,9 @@ CREATE TABLE IF NOT EXISTS dev.orders_audit (
     resolved_at TIMESTAMP,
     closed_by VARCHAR(512)
 );
+
+-- The number of the last audit that changed something: one row, or none before the first.
+CREATE TABLE IF NOT EXISTS dev.orders_audit_number (number BIGINT);
+
+-- The runs that audits have seen, and whether a load has touched one since: what an audit knows its window by.
+CREATE TABLE IF NOT EXISTS dev.orders_audited_runs (run_id BIGINT NOT NULL, touched BOOLEAN NOT NULL);

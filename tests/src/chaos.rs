@@ -21,7 +21,7 @@ use crate::{Any, failed};
 const LIMIT: Duration = Duration::from_secs(90);
 /// What was cancelled must have ended by then: the sweep, the slowest cancel, and some.
 const SETTLED: Duration = Duration::from_secs(20);
-/// How long a submit that was in flight is sought, here.
+/// How long the sweep searches for a submit that was in flight, here.
 const SWEEP_SECONDS: u32 = 4;
 
 /// How an execution is expected to end.
@@ -247,20 +247,19 @@ async fn trial(stack: &Stack, scenario: &Scenario) -> Any<(Row, Vec<String>)> {
     for arn in &arns {
         row.ran_twice += ran_twice(stack, arn).await?;
     }
-    let lost = if row.succeeded > 0 { "<> 1" } else { "> 1" };
-    row.lost_or_doubled += wrong_orders(stack, lost).await?;
+    row.lost_or_doubled += usize::try_from(stack.warehouse.lost_or_doubled(row.succeeded > 0).await?)?;
     // Whatever happened, running it again sets it right.
     stack.data_api.service.faults().set(vec![]);
     let again = follow(&sfn, &start(&sfn, machine, &json!({})).await?, LIMIT, |_| ()).await?;
     if again.status.as_str() != "SUCCEEDED" {
         return Err(failed(format!("after {:?} the pipeline does not recover: {:?}", scenario.name, again.cause)));
     }
-    row.lost_or_doubled += wrong_orders(stack, "<> 1").await?;
+    row.lost_or_doubled += usize::try_from(stack.warehouse.lost_or_doubled(true).await?)?;
     Ok((row, ends))
 }
 
 /// Waits for what was cancelled to end; how many still run, in the service and in the engine. After a stop
-/// a submit may still be in flight, so it is checked for as long as the sweep does.
+/// a submit may still be in flight, so this searches for it as long as the sweep does.
 async fn settle(stack: &Stack, stopped: bool) -> Any<usize> {
     let watch = Duration::from_secs(if stopped { u64::from(SWEEP_SECONDS) } else { 0 });
     let redshift = aws_sdk_redshiftdata::Client::new(&stack.redshift);
@@ -295,15 +294,6 @@ async fn ran_twice(stack: &Stack, arn: &str) -> Any<usize> {
         }
     }
     Ok(attempts.values().filter(|n| **n > 1).count())
-}
-
-/// Staged orders whose number of rows in the final table is wrong.
-async fn wrong_orders(stack: &Stack, wrong: &str) -> Any<usize> {
-    let sql = format!(
-        "SELECT COUNT(*) FROM dev.orders o WHERE \
-         (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) {wrong}"
-    );
-    Ok(usize::try_from(stack.warehouse.number(&sql).await?)?)
 }
 
 impl Row {

@@ -32,8 +32,8 @@ fn literal(text: &str) -> String {
     quoted.collect::<Vec<_>>().join(" || CHR(92) || ")
 }
 
-/// Everything that is not RESOLVED, a NULL included.
-const UNRESOLVED: &str = "COALESCE(status, 'NEW') <> 'RESOLVED'";
+/// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
+const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
 /// The execution that queries and marks. Cast, because Redshift does not document the type of a parameter.
 const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
 /// When a run became clean, in seconds since 1970. Who resolves by hand may leave the time out.
@@ -74,18 +74,19 @@ impl When {
 pub(crate) fn unresolved_sql(audit: &Audit, when: When) -> String {
     let Audit { table, key, time } = audit;
     format!(
-        "SELECT {}, kind, COUNT(*) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
+        "SELECT {}, kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
          SUM(due) AS due, MAX(changed_in) AS changed_in, \
-         CAST(EXTRACT(EPOCH FROM GETDATE()) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), GETDATE())) AS BIGINT) AS waiting, \
+         CAST(EXTRACT(EPOCH FROM {now}) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), {now})) AS BIGINT) AS waiting, \
          MAX(silenced) AS silenced, 0 AS resolved_at, {} FROM (\
          SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
-         COALESCE(changed_in, 0) AS changed_in, {} AS due, {} AS silenced \
+         COALESCE(changed_in, 0) AS changed_in, COALESCE(row_count, 1) AS row_count, {} AS due, {} AS silenced \
          FROM {table} WHERE {UNRESOLVED}) unresolved \
          GROUP BY run_key, kind ORDER BY run_key, kind",
         head_of("run_key"),
         rest_of("run_key"),
         when.due(),
-        when.silenced()
+        when.silenced(),
+        now = when.now()
     )
 }
 
@@ -102,35 +103,37 @@ fn rest_of(key: &str) -> String {
 
 /// One row for each run that was notified, has become clean in the last 7 days, and has had no "resolved" message yet. What
 /// is older is no news: these messages may have been switched on today.
-pub(crate) fn resolved_sql(audit: &Audit) -> String {
+pub(crate) fn resolved_sql(audit: &Audit, when: When) -> String {
     let Audit { table, key, .. } = audit;
     format!(
-        "SELECT {}, 'RESOLVED' AS kind, COUNT(*) AS mismatches, NULL AS first_at, NULL AS last_at, \
+        "SELECT {}, 'RESOLVED' AS kind, CAST(SUM(COALESCE(row_count, 1)) AS BIGINT) AS mismatches, NULL AS first_at, NULL AS last_at, \
          1 AS due, MAX(COALESCE(changed_in, 0)) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {} \
          FROM {table} GROUP BY {key} HAVING {} ORDER BY {key}",
         head_of(key),
         rest_of(key),
-        is_clean()
+        is_clean(when)
     )
 }
 
-fn is_clean() -> String {
+fn is_clean(when: When) -> String {
     format!(
         "MAX(CASE WHEN {UNRESOLVED} THEN 1 ELSE 0 END) = 0 \
          AND MAX(CASE WHEN notified_at IS NOT NULL AND closed_by IS NULL \
-         AND COALESCE(resolved_at, notified_at) > GETDATE() - INTERVAL '7 days' THEN 1 ELSE 0 END) = 1"
+         AND COALESCE(resolved_at, notified_at) > {} - INTERVAL '7 days' THEN 1 ELSE 0 END) = 1",
+        when.now()
     )
 }
 
 impl Notice {
     /// What is set. Several executions are remembered, the newest first, each with a bar behind it: one that is
     /// cut off at the end has none, and is not taken for another.
-    fn set(self) -> String {
+    fn set(self, when: When) -> String {
         match self {
             Self::Mismatch => format!(
-                "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = GETDATE(), \
+                "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = {now}, \
                  notified_by = CASE WHEN STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') > 0 \
-                 THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END"
+                 THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END",
+                now = when.now()
             ),
             Self::Resolved => "closed_by = :execution".to_owned(),
         }
@@ -139,12 +142,12 @@ impl Notice {
 
 /// Marks runs as notified or closed: the rows that were seen, not those that an audit has added since. Rows
 /// resolved since the query are marked too; otherwise no "resolved" message would follow.
-pub(crate) fn mark_sql(audit: &Audit, notice: Notice, runs: &[Run]) -> Vec<String> {
+pub(crate) fn mark_sql(audit: &Audit, when: When, notice: Notice, runs: &[Run]) -> Vec<String> {
     let Audit { table, key, .. } = audit;
-    let set = notice.set();
+    let set = notice.set(when);
     let state = match notice {
         Notice::Mismatch => {
-            format!("({UNRESOLVED} OR (closed_by IS NULL AND resolved_at > GETDATE() - INTERVAL '15 minutes'))")
+            format!("({UNRESOLVED} OR (closed_by IS NULL AND resolved_at > {} - INTERVAL '15 minutes'))", when.now())
         }
         Notice::Resolved => "status = 'RESOLVED' AND closed_by IS NULL".to_owned(),
     };
@@ -215,19 +218,21 @@ pub(crate) fn mark_digest_sql(audit: &Audit, when: When, notice: Notice, digest:
         ),
         Notice::Resolved => (
             format!("status = 'RESOLVED' AND closed_by IS NULL AND {seen}"),
-            format!("GROUP BY {key} HAVING {} AND {RESOLVED_AT} <= {}", is_clean(), digest.resolved_at),
+            format!("GROUP BY {key} HAVING {} AND {RESOLVED_AT} <= {}", is_clean(when), digest.resolved_at),
         ),
     };
     let or_none = if digest.without_id { format!(" OR {key} IS NULL") } else { String::new() };
     format!(
         "UPDATE {table} SET {} WHERE {state} AND ({key} IN (SELECT {key} FROM {table} {runs}){or_none})",
-        notice.set()
+        notice.set(when)
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WHEN: When = When { remind_after_hours: 0, now: 1_000 };
     use shared::call::QualifiedName;
 
     #[test]
@@ -235,14 +240,14 @@ mod tests {
         let audit =
             Audit { table: QualifiedName::parse("dev.t", "table").expect("valid"), key: "k".into(), time: "at".into() };
         let run = |id: Option<&str>, changed_in| Run { id: id.into(), changed_in, ..Run::default() };
-        let sql = mark_sql(&audit, Notice::Mismatch, &[run(Some("1"), 3), run(None, 7), run(Some("x"), 5)]);
+        let sql = mark_sql(&audit, WHEN, Notice::Mismatch, &[run(Some("1"), 3), run(None, 7), run(Some("x"), 5)]);
         assert_eq!(sql.len(), 1);
         assert!(sql[0].contains("changed_in, 0) <= 7 AND (k IN ('1', 'x') OR k IS NULL)"), "{}", sql[0]);
-        assert!(mark_sql(&audit, Notice::Resolved, &[run(None, 0)])[0].ends_with("AND (k IS NULL)"));
+        assert!(mark_sql(&audit, WHEN, Notice::Resolved, &[run(None, 0)])[0].ends_with("AND (k IS NULL)"));
         // By what an id becomes: a quote doubles, a backslash grows to seventeen bytes.
         let sql_of = |id: &RunId, runs: usize| {
             let runs: Vec<_> = (0..runs).map(|_| Run { id: id.clone(), changed_in: 1, ..Run::default() }).collect();
-            let sql = mark_sql(&audit, Notice::Mismatch, &runs);
+            let sql = mark_sql(&audit, WHEN, Notice::Mismatch, &runs);
             assert!(sql.iter().all(|sql| sql.len() < 100_000), "{id:?}");
             sql
         };
@@ -252,7 +257,7 @@ mod tests {
         let long = RunId::of_result(Some("\\".repeat(257)), Some(65_535), Some("0".repeat(32)));
         let sql = sql_of(&long, 500);
         assert!(sql.len() == 1 && sql[0].contains("AND (MD5(k) IN ('000"), "{}", sql[0]);
-        assert!(mark_sql(&audit, Notice::Mismatch, &[]).is_empty());
+        assert!(mark_sql(&audit, WHEN, Notice::Mismatch, &[]).is_empty());
     }
 
     #[test]
@@ -269,8 +274,8 @@ mod tests {
         assert!(sql.contains("changed_in, 0) <= 7") && !sql.contains("k IS NULL"), "{sql}");
         digest.without_id = true;
         let sql = mark_digest_sql(&audit, when, Notice::Resolved, &digest);
-        assert!(sql.contains(&is_clean()) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
-        assert!(resolved_sql(&audit).contains(&is_clean()));
+        assert!(sql.contains(&is_clean(when)) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
+        assert!(resolved_sql(&audit, when).contains(&is_clean(when)));
     }
 
     #[test]
@@ -282,5 +287,33 @@ mod tests {
         assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
         let long = RunId::of_result(Some("x".repeat(257)), Some(300), Some("900150983cd24fb0d6963f7d28e17f72".into()));
         assert_eq!(super::condition("run_id", &long), "MD5(run_id) = '900150983cd24fb0d6963f7d28e17f72'");
+    }
+
+    /// `queries.sql` shows what the function asks, and is linted as Redshift's SQL. BLESS=1 writes it again.
+    #[test]
+    fn the_queries_are_those_that_are_shown() {
+        let audit = Audit {
+            table: QualifiedName::parse("dev.orders_audit", "table").expect("valid"),
+            key: "run_id".into(),
+            time: "order_ts".into(),
+        };
+        let when = |remind_after_hours| When { remind_after_hours, now: 1_767_225_600 };
+        let runs = [Some("42"), None].map(|id| Run { id: id.into(), changed_in: 7, ..Run::default() });
+        let digest = Digest { changed_in: 7, resolved_at: 900, ..Digest::default() };
+        let mut all = vec![
+            unresolved_sql(&audit, when(0)),
+            unresolved_sql(&audit, when(24)),
+            resolved_sql(&audit, when(0)),
+            mark_digest_sql(&audit, when(24), Notice::Mismatch, &digest),
+            mark_digest_sql(&audit, when(24), Notice::Resolved, &digest),
+        ];
+        all.extend(mark_sql(&audit, when(0), Notice::Mismatch, &runs));
+        all.extend(mark_sql(&audit, when(0), Notice::Resolved, &runs));
+        let text = all.iter().map(|sql| format!("{sql};\n")).collect::<Vec<_>>().join("\n");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/queries.sql");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &text).expect("a file");
+        }
+        assert_eq!(std::fs::read_to_string(path).expect("the file"), text, "BLESS=1 cargo test -p orders-audit-fn");
     }
 }

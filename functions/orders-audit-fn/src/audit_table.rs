@@ -26,18 +26,18 @@ pub(crate) struct AuditTable<'a> {
 }
 
 impl AuditTable<'_> {
-    /// Asks for the runs that a mark is for; the statement whose rows [`Runs`] reads.
+    /// Submits the query for this kind of notice; returns its statement, which [`Runs`] reads.
     pub(crate) async fn ask(&self, notice: Notice) -> Result<StatementId> {
         let audit = &self.config.audit;
         match notice {
             Notice::Mismatch => self.run(&unresolved_sql(audit, self.when), "runs").await,
-            Notice::Resolved => self.run(&resolved_sql(audit), "resolved").await,
+            Notice::Resolved => self.run(&resolved_sql(audit, self.when), "resolved").await,
         }
     }
 
     /// Remembers what was sent.
     pub(crate) async fn mark(&self, notice: Notice, runs: &[Run]) -> Result<()> {
-        for sql in mark_sql(&self.config.audit, notice, runs) {
+        for sql in mark_sql(&self.config.audit, self.when, notice, runs) {
             self.run(&sql, "mark").await?;
         }
         info!(runs = runs.len(), ?notice, "marked");

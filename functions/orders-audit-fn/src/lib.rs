@@ -82,7 +82,8 @@ async fn notify(
     let Job { report, .. } = job;
     outcome?;
     info!(unresolved_runs = report.unresolved, notified = report.notified, "notified");
-    metrics::emit(&Ids { statement_id: report.statement_id.clone(), ..ids }, None, &report.measured());
+    let ids = Ids { execution: Some(execution.to_owned()), statement_id: report.statement_id.clone(), ..ids };
+    metrics::emit(&ids, None, &report.measured());
     report.into_answer()
 }
 

@@ -55,10 +55,9 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != FIXED).collect();
     let mut wrong = first.faults("first execution", &EXPECTED_UNRESOLVED, &EXPECTED_UNRESOLVED);
     wrong.extend(second.faults("second execution", &still, &[FIXED]));
-    let lost = "SELECT COUNT(*) FROM dev.orders o WHERE (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = o.run_id AND f.order_id = o.order_id) <> 1";
-    let lost = stack.warehouse.number(lost).await?;
+    let lost = stack.warehouse.lost_or_doubled(true).await?;
     if lost > 0 {
-        wrong.push(format!("{lost} staged orders are not exactly once in dev.orders_final"));
+        wrong.push(format!("{lost} orders of S3 staging are not exactly once in dev.orders_final"));
     }
     print("\nsummary");
     first.summary("first", print);

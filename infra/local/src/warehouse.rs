@@ -53,10 +53,10 @@ impl Warehouse {
         Ok(client)
     }
 
-    /// Makes the schemas again, with the sample orders.
+    /// Drops and recreates the schemas, with the sample orders.
     pub async fn reset(&self) -> Result<()> {
         self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
-        for file in ["postgres/shims.sql", "tables.sql", "procedures.sql", "sample.sql"] {
+        for file in ["postgres/shims.sql", "tables.sql", "postgres/zone_maps.sql", "procedures.sql", "sample.sql"] {
             let path = project("infra/sql").join(file);
             let sql = std::fs::read_to_string(&path).map_err(|e| Error::doing(file, e))?;
             self.run(&sql).await.map_err(|e| Error::doing(file, e))?;
@@ -82,6 +82,20 @@ impl Warehouse {
     pub async fn number(&self, sql: &str) -> Result<i64> {
         let rows = self.rows(sql).await?;
         rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| Error::new(format!("no number: {sql}")))
+    }
+
+    /// Sample orders that were lost or loaded more than once, judged by S3 staging (without the one order that Redshift never
+    /// got): each is once in the final table, or, unless all are `loaded`, not there and still staged.
+    pub async fn lost_or_doubled(&self, loaded: bool) -> Result<i64> {
+        let waits = if loaded { "FALSE" } else { "final = 0 AND staged > 0" };
+        self.number(&format!(
+            "SELECT COUNT(*) FROM (
+                SELECT (SELECT COUNT(*) FROM dev.orders_final f WHERE f.run_id = s.run_id AND f.order_id = s.order_id) AS final,
+                    (SELECT COUNT(*) FROM dev.orders o WHERE o.run_id = s.run_id AND o.order_id = s.order_id) AS staged
+                FROM s3_staging_schema.new_orders_staging_area s WHERE s.order_id <> 1004
+            ) places WHERE NOT (final = 1 OR {waits})"
+        ))
+        .await
     }
 
     /// The runs that the audit has unresolved rows of.

@@ -306,7 +306,7 @@ async fn a_run_that_is_resolved_before_its_mark_is_said_to_be_clean(a: &Audit) -
     Ok(())
 }
 
-/// Who switches it on does not want to hear of last year; who breaks all and mends all, not of each.
+/// Switching it on reports no old runs; many clean runs make one digest.
 async fn what_became_clean_long_ago_is_no_news_and_many_are_one_digest(a: &Audit) -> Outcome {
     a.fresh(RUNS).await?;
     a.warehouse

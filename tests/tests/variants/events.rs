@@ -111,7 +111,7 @@ pub(crate) async fn events_of_another_account_start_nothing(stack: &Stack) -> Ou
     Ok(())
 }
 
-/// The ends that a state machine does not see are swept; those that it has not told of are told.
+/// Ends that the state machine cannot see are swept and, unless already reported, reported.
 pub(crate) async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
     let cli = Cli::local(&stack.aws_url());
@@ -160,5 +160,20 @@ pub(crate) async fn the_mail_of_an_execution_that_did_not_end_can_be_read(stack:
     assert_eq!(lines[2], format!("\"Execution: {execution} \""));
     // The blank keeps the quote out of the link that a mail program makes.
     assert_eq!(lines[3], format!("\"Console: {console}{execution} \""));
+    Ok(())
+}
+
+/// The rule hands the sweep to the state machine as a list of its own, which queues, and asks neither gate nor EMR.
+pub(crate) async fn the_audit_of_everything_runs_by_its_own_schedule(stack: &Stack) -> Outcome {
+    let variant = Variant::deploy(stack, "workflow-and-step").await?;
+    let target = variant.target(&Cli::local(&stack.aws_url()), "FullAudit").await?;
+    let input: Value = serde_json::from_str(target["Input"].as_str().ok_or("no input")?)?;
+    assert_eq!(input, json!({"Procedures": [{"Procedure": "dev.audit_orders_sweep_sp"}]}));
+    stack.warehouse.reset().await?;
+    let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    let arn = start(&sfn, variant.outputs.get("StateMachineArn"), &input).await?;
+    let ended = follow(&sfn, &arn, LIMIT, |_| ()).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?} {:?}", ended.error, ended.cause);
+    assert_eq!(ended.statements.len(), 1);
     Ok(())
 }

@@ -268,6 +268,7 @@ fn main() -> ExitCode {
         by_the_clock_with_an_emr_step,
         after_a_workflow_with_an_emr_step,
         events_of_the_workflow_start_executions,
+        the_audit_of_everything_runs_by_its_own_schedule,
         every_line_says_what_it_belongs_to,
         alarms_and_dashboard_are_of_what_is_printed,
         alarms_page_for_each_bad_end_and_are_ok_only_after_a_fix,

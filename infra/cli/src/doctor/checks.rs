@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::aws::Response;
-use super::facts::{Deployed, Facts, Rule, newest_column, users};
+use super::facts::{Deployed, Facts, NEWEST_COLUMN, Rule, users};
 use super::finding::{Finding, failure, ok, warning};
 use crate::Error;
 use crate::grants::grants;
@@ -85,7 +85,7 @@ fn trigger(stack: &Deployed, Rule { check, rule, targets }: &Rule) -> Finding {
     let rule = match rule {
         Ok(rule) => rule,
         Err(error) => {
-            return failure(check, error.to_string(), "Without the rule nothing starts a load: deploy again.");
+            return failure(check, error.to_string(), "Without the rule nothing starts it: deploy again.");
         }
     };
     let name = rule["Name"].as_str().unwrap_or_default();
@@ -99,6 +99,9 @@ fn trigger(stack: &Deployed, Rule { check, rule, targets }: &Rule) -> Finding {
     }
     match (rule["ScheduleExpression"].as_str().filter(|schedule| !schedule.is_empty()), stack.parameter("GlueJobName"))
     {
+        (Some(schedule), _) if check == "full audit" => {
+            ok(check, format!("{name} starts {} at {schedule}", stack.parameter("FullAuditProcedure")))
+        }
         (Some(schedule), _) => ok(check, format!("{name} starts a load at {schedule}")),
         (None, "") => ok(check, format!("{name} waits for our own event \"Glue Workflow Completed\"")),
         (None, job) => ok(check, format!("{name} waits for job {job}")),
@@ -220,7 +223,7 @@ pub(super) fn table(stack: &Deployed, answer: &Response, user: &str) -> Finding 
         }
         Some(row) if !granted(&row[3]) => failure(
             CHECK,
-            format!("{name} has no column {}: it is older than infra/sql", newest_column(name)),
+            format!("{name} has no column {}: it is older than infra/sql", NEWEST_COLUMN),
             match name {
                 "dev.orders_audit" => "As its owner: CALL dev.migrate_orders_audit_sp();",
                 _ => "Give it the columns that dev.orders_audit has in infra/sql/tables.sql.",

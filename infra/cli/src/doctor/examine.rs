@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Checks the stack that this shell's region and credentials have, and prints what it found.
 ///
 /// # Errors
-/// Where something is wrong.
+/// If something is wrong.
 pub async fn doctor(stack: &str, mut print: impl FnMut(&str)) -> Result<()> {
     let findings = examine(stack, &[]).await?;
     for finding in &findings {
@@ -27,10 +27,10 @@ pub async fn doctor(stack: &str, mut print: impl FnMut(&str)) -> Result<()> {
     }
 }
 
-/// What is to be said about a stack; `environment` comes on top of the shell's.
+/// All findings about a stack; `environment` comes on top of the shell's.
 ///
 /// # Errors
-/// Where nothing can be asked: a missing tool.
+/// If a tool is missing.
 pub async fn examine(stack: &str, environment: &[(&str, &str)]) -> Result<Vec<Finding>> {
     let mut aws = Calls::start(environment)?;
     let described = aws.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await;

@@ -84,6 +84,9 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
     if !stack.parameter("ScheduleExpression").is_empty() {
         rules.push(rule(aws, stack, "schedule", "Scheduled").await);
     }
+    if !stack.parameter("FullAuditScheduleExpression").is_empty() {
+        rules.push(rule(aws, stack, "full audit", "FullAudit").await);
+    }
     let mut secret_allowed = Vec::new();
     let secret = match stack.parameter("SecretArn") {
         "" => None,
@@ -213,11 +216,8 @@ pub(super) fn procedures_sql(stack: &Deployed, user: &str) -> String {
     )
 }
 
-/// A column that an audit table from before its last migration does not have: of ours what its audit writes,
-/// of another what orders-audit-fn needs.
-pub(super) fn newest_column(table: &str) -> &'static str {
-    if table == "dev.orders_audit" { "values_md5" } else { "closed_by" }
-}
+/// A column that an audit table from before its last migration does not have.
+pub(super) const NEWEST_COLUMN: &str = "row_count";
 
 pub(super) fn table_sql(stack: &Deployed, user: &str) -> String {
     let table = stack.parameter("AuditTable").replace('"', "");
@@ -227,7 +227,7 @@ pub(super) fn table_sql(stack: &Deployed, user: &str) -> String {
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = '{newest}' WHERE n.nspname || '.' || c.relname = {}",
         literal(&table),
-        newest = newest_column(&table),
+        newest = NEWEST_COLUMN,
         user = literal(user)
     )
 }

@@ -1,12 +1,21 @@
 //! The SQL of `infra/sql` on a real PostgreSQL. Each test has a database of its own.
 
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod load;
+mod locks;
+mod migration;
+mod window;
 
 use redshift_local::postgres::Postgres;
 use redshift_local::warehouse::Warehouse;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use tests::{Any, Outcome, run, tests};
+
+use load::*;
+use locks::*;
+use migration::*;
+use window::*;
 
 struct Database {
     postgres: Postgres,
@@ -28,6 +37,7 @@ impl Database {
 }
 
 const LOAD: &str = "CALL dev.enriched_orders_sp()";
+
 const AUDIT: &str = "CALL dev.audit_orders_sp()";
 
 /// All rows of a table as text, in an order of their own.
@@ -46,47 +56,6 @@ const FOUND: [&str; 4] = [
     "(44,1007,DIFFERENT,product_price,NEW)",
     "(45,1010,DIFFERENT,product_name,NEW)",
 ];
-
-async fn loading_twice_is_loading_once(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    warehouse.run(LOAD).await?;
-    let columns = "run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, \
-                   seller_address, product_code, product_name, product_price, product_qty, order_ts";
-    let once = dump(&warehouse, columns, "dev.orders_final").await?;
-    assert_eq!(once.len(), 10);
-    assert_eq!(
-        once[0],
-        "(41,1001,1,\"Asha Rao\",\"12 Lake Road, Pune\",10,\"Northwind Books\",\"1 Print Lane, Leeds\",BK-1,Atlas,20.00,1,\"2026-01-01 08:00:00\")"
-    );
-    warehouse.run(LOAD).await?;
-    assert_eq!(dump(&warehouse, columns, "dev.orders_final").await?, once);
-    Ok(())
-}
-
-async fn late_rows_of_a_known_run_are_picked_up(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    warehouse.run(LOAD).await?;
-    warehouse.run("INSERT INTO dev.orders (run_id, order_id, customer_id) VALUES (41, 2001, 999)").await?;
-    warehouse.run(LOAD).await?;
-    assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?, 11);
-    // A customer that nobody knows does not lose the order.
-    assert_eq!(
-        warehouse
-            .number("SELECT COUNT(*) FROM dev.orders_final WHERE order_id = 2001 AND customer_name IS NULL")
-            .await?,
-        1
-    );
-    Ok(())
-}
-
-async fn what_is_staged_or_known_twice_is_loaded_once(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    warehouse.run("INSERT INTO dev.orders SELECT * FROM dev.orders WHERE run_id = 41").await?;
-    warehouse.run("INSERT INTO dev.customers SELECT * FROM dev.customers").await?;
-    warehouse.run(LOAD).await?;
-    assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?, 10);
-    Ok(())
-}
 
 async fn each_kind_of_mismatch_is_found(database: &Database) -> Outcome {
     let warehouse = database.warehouse().await?;
@@ -176,7 +145,7 @@ async fn a_mismatch_that_looks_different_is_new_again(database: &Database) -> Ou
     Ok(())
 }
 
-/// Each is a change that whoever was told has not heard of.
+/// Each is a change that nobody has been notified of.
 async fn another_value_in_the_same_column_is_new_again(database: &Database) -> Outcome {
     let warehouse = database.warehouse().await?;
     warehouse.run(LOAD).await?;
@@ -242,94 +211,6 @@ async fn a_status_that_is_null_is_unresolved(database: &Database) -> Outcome {
     Ok(())
 }
 
-/// Old rows of the same order stand for one mismatch: one of them stays open.
-async fn of_older_rows_of_one_order_one_stays_open(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    for (original, row) in [
-        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16)", ""),
-        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16), kind VARCHAR(32)", ", 'MISSING_IN_REDSHIFT'"),
-    ] {
-        warehouse.reset().await?;
-        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
-        // Alike in all columns; open beside resolved; resolved alone; a single one without a status.
-        for old in [
-            "42, 1004, 'NEW'",
-            "42, 1004, 'NEW'",
-            "42, 1004, 'RESOLVED'",
-            "7, 7, 'RESOLVED'",
-            "7, 7, 'RESOLVED'",
-            "7, 8, NULL",
-        ] {
-            warehouse.run(&format!("INSERT INTO dev.orders_audit VALUES ({old}{row})")).await?;
-        }
-        let states = "order_id, status, LEFT(mismatch_key, 4) = 'OLD:'";
-        for _ in 0..2 {
-            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
-            assert_eq!(
-                dump(&warehouse, states, "dev.orders_audit").await?,
-                [
-                    "(1004,NEW,f)",
-                    "(1004,RESOLVED,t)",
-                    "(1004,RESOLVED,t)",
-                    "(1004,RESOLVED,t)",
-                    "(7,RESOLVED,t)",
-                    "(7,RESOLVED,t)",
-                    "(8,NEW,f)",
-                ],
-                "{original}"
-            );
-        }
-        warehouse.run(LOAD).await?;
-        for _ in 0..2 {
-            warehouse.run(AUDIT).await?;
-            let open = "(SELECT * FROM dev.orders_audit WHERE status <> 'RESOLVED') o";
-            assert_eq!(
-                dump(&warehouse, "order_id, status", open).await?,
-                ["(1004,NEW)", "(1006,NEW)", "(1007,NEW)", "(1010,NEW)"]
-            );
-        }
-    }
-    Ok(())
-}
-
-async fn an_older_audit_table_is_brought_up_to_date(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    for original in [
-        "run_id BIGINT, order_id BIGINT, status VARCHAR(16)",
-        "mismatch_key VARCHAR(96), run_id BIGINT, order_id BIGINT, kind VARCHAR(32) NOT NULL, differing_columns VARCHAR(256), \
-         order_ts TIMESTAMP, status VARCHAR(16) NOT NULL, first_seen_at TIMESTAMP NOT NULL, last_seen_at TIMESTAMP NOT NULL, \
-         resolved_at TIMESTAMP",
-    ] {
-        warehouse.reset().await?;
-        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
-        let kind = if original.contains("kind") { ", kind, first_seen_at, last_seen_at" } else { "" };
-        let values = if kind.is_empty() { "" } else { ", 'MISSING_IN_REDSHIFT', '2026-01-01', '2026-01-02'" };
-        warehouse.run(&format!("INSERT INTO dev.orders_audit (run_id, order_id, status{kind}) VALUES (42, 1004, 'NEW'{values}), (7, 7, 'RESOLVED'{values})")).await?;
-        for _ in 0..2 {
-            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
-        }
-        assert_eq!(
-            warehouse
-                .number(
-                    "SELECT COUNT(*) FROM dev.orders_audit WHERE mismatch_key IS NOT NULL AND changed_in IS NOT NULL"
-                )
-                .await?,
-            2
-        );
-        warehouse.run(LOAD).await?;
-        warehouse.run(AUDIT).await?;
-        assert_eq!(warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{original}");
-        let known = "SELECT COUNT(*) FROM dev.orders_audit WHERE order_id = 1004 AND status <> 'RESOLVED'";
-        assert_eq!(warehouse.number(known).await?, 1, "the old row lives on: {original}");
-        assert_eq!(
-            warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE order_id = 1004").await?,
-            1,
-            "{original}"
-        );
-    }
-    Ok(())
-}
-
 async fn rows_without_keys_and_duplicates_are_mismatches(database: &Database) -> Outcome {
     let warehouse = database.warehouse().await?;
     warehouse.run(LOAD).await?;
@@ -341,39 +222,6 @@ async fn rows_without_keys_and_duplicates_are_mismatches(database: &Database) ->
         assert_eq!(found.len(), 6, "{found:?}");
         assert!(found.contains(&"(,,MISSING_IN_REDSHIFT,\"\",NEW)".to_owned()), "{found:?}");
         assert!(found.contains(&"(41,1001,DUPLICATE_IN_REDSHIFT,\"\",NEW)".to_owned()), "{found:?}");
-    }
-    Ok(())
-}
-
-async fn a_failing_load_leaves_nothing_half_done(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    warehouse.run("ALTER TABLE dev.orders_final ADD CHECK (order_id <> 1010)").await?;
-    let error = warehouse.run(LOAD).await.expect_err("the constraint is broken").to_string();
-    assert!(error.contains("violates check constraint"), "{error}");
-    assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?, 0);
-    Ok(())
-}
-
-async fn two_loads_at_once_load_once(database: &Database) -> Outcome {
-    let warehouse = database.warehouse().await?;
-    let (first, second) = tokio::join!(warehouse.run(LOAD), warehouse.run(LOAD));
-    first?;
-    second?;
-    assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_final").await?, 10);
-    Ok(())
-}
-
-/// A later position would let the snapshot predate the wait; PostgreSQL at READ COMMITTED hides that, so
-/// the position itself is held.
-async fn the_lock_is_the_first_statement_of_each_procedure(_: &Database) -> Outcome {
-    let sql = std::fs::read_to_string(loader::tools::project("infra/sql/procedures.sql"))?;
-    let bodies: Vec<_> = sql.split("\nBEGIN\n").skip(1).collect();
-    assert_eq!(bodies.len(), 3);
-    for body in bodies {
-        assert!(body.trim_start().starts_with("LOCK dev."), "{}", &body[..60]);
-    }
-    for forbidden in ["COMMIT", "TRUNCATE", "EXCEPTION"] {
-        assert!(!sql.to_uppercase().contains(forbidden), "{forbidden}");
     }
     Ok(())
 }
@@ -396,7 +244,20 @@ fn main() -> ExitCode {
         rows_without_keys_and_duplicates_are_mismatches,
         a_failing_load_leaves_nothing_half_done,
         two_loads_at_once_load_once,
-        the_lock_is_the_first_statement_of_each_procedure,
+        a_mutex_is_locked_by_the_first_statement_of_each_procedure,
+        what_was_loaded_leaves_staging_and_what_arrives_meanwhile_stays,
+        many_runs_in_staging_are_loaded_by_their_span,
+        readers_and_marks_do_not_wait_for_a_load_or_an_audit,
+        loads_and_audits_queue_and_do_not_deadlock,
+        an_audit_that_finds_nothing_new_writes_nothing,
+        only_the_window_is_audited_and_what_is_unresolved_or_touched,
+        a_span_of_runs_is_audited_and_nothing_else,
+        a_run_that_one_side_lacks_is_one_row_and_many_rows_are_counted,
+        an_empty_source_fails_the_audit_and_resolves_nothing,
+        old_resolved_rows_go_in_the_sweep,
+        swapped_and_shifted_values_are_found,
+        a_source_typed_as_text_is_compared_by_value,
+        no_time_depends_on_the_sessions_zone,
     ];
     let start = async || {
         let dir = TempDir::new().expect("a folder");

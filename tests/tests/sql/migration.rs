@@ -1,0 +1,91 @@
+//! Older audit tables.
+
+use super::*;
+
+/// Old rows of the same order stand for one mismatch: one of them stays open.
+pub(crate) async fn of_older_rows_of_one_order_one_stays_open(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    for (original, row) in [
+        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16)", ""),
+        ("run_id BIGINT, order_id BIGINT, status VARCHAR(16), kind VARCHAR(32)", ", 'MISSING_IN_REDSHIFT'"),
+    ] {
+        warehouse.reset().await?;
+        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
+        // Alike in all columns; open beside resolved; resolved alone; a single one without a status.
+        for old in [
+            "42, 1004, 'NEW'",
+            "42, 1004, 'NEW'",
+            "42, 1004, 'RESOLVED'",
+            "7, 7, 'RESOLVED'",
+            "7, 7, 'RESOLVED'",
+            "7, 8, NULL",
+        ] {
+            warehouse.run(&format!("INSERT INTO dev.orders_audit VALUES ({old}{row})")).await?;
+        }
+        let states = "order_id, status, LEFT(mismatch_key, 4) = 'OLD:'";
+        for _ in 0..2 {
+            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
+            assert_eq!(
+                dump(&warehouse, states, "dev.orders_audit").await?,
+                [
+                    "(1004,NEW,f)",
+                    "(1004,RESOLVED,t)",
+                    "(1004,RESOLVED,t)",
+                    "(1004,RESOLVED,t)",
+                    "(7,RESOLVED,t)",
+                    "(7,RESOLVED,t)",
+                    "(8,NEW,f)",
+                ],
+                "{original}"
+            );
+        }
+        warehouse.run(LOAD).await?;
+        for _ in 0..2 {
+            warehouse.run(AUDIT).await?;
+            let open = "(SELECT * FROM dev.orders_audit WHERE status <> 'RESOLVED') o";
+            assert_eq!(
+                dump(&warehouse, "order_id, status", open).await?,
+                ["(1004,NEW)", "(1006,NEW)", "(1007,NEW)", "(1010,NEW)"]
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn an_older_audit_table_is_brought_up_to_date(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    for original in [
+        "run_id BIGINT, order_id BIGINT, status VARCHAR(16)",
+        "mismatch_key VARCHAR(96), run_id BIGINT, order_id BIGINT, kind VARCHAR(32) NOT NULL, differing_columns VARCHAR(256), \
+         order_ts TIMESTAMP, status VARCHAR(16) NOT NULL, first_seen_at TIMESTAMP NOT NULL, last_seen_at TIMESTAMP NOT NULL, \
+         resolved_at TIMESTAMP",
+    ] {
+        warehouse.reset().await?;
+        warehouse.run(&format!("DROP TABLE dev.orders_audit; CREATE TABLE dev.orders_audit ({original})")).await?;
+        let kind = if original.contains("kind") { ", kind, first_seen_at, last_seen_at" } else { "" };
+        let values = if kind.is_empty() { "" } else { ", 'MISSING_IN_REDSHIFT', '2026-01-01', '2026-01-02'" };
+        warehouse.run(&format!("INSERT INTO dev.orders_audit (run_id, order_id, status{kind}) VALUES (42, 1004, 'NEW'{values}), (7, 7, 'RESOLVED'{values})")).await?;
+        for _ in 0..2 {
+            warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
+        }
+        assert_eq!(
+            warehouse
+                .number(
+                    "SELECT COUNT(*) FROM dev.orders_audit WHERE mismatch_key IS NOT NULL AND changed_in IS NOT NULL"
+                )
+                .await?,
+            2
+        );
+        warehouse.run(LOAD).await?;
+        warehouse.run(AUDIT).await?;
+        assert_eq!(warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{original}");
+        let known = "SELECT COUNT(*) FROM dev.orders_audit WHERE order_id = 1004 AND status <> 'RESOLVED'";
+        assert_eq!(warehouse.number(known).await?, 1, "the old row lives on: {original}");
+        assert_eq!(
+            warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE order_id = 1004").await?,
+            1,
+            "{original}"
+        );
+    }
+    Ok(())
+}
