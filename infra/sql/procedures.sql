@@ -22,7 +22,7 @@ BEGIN
         RETURN;
     END IF;
     IF runs <= most_listed THEN
-        FOR staged IN SELECT DISTINCT run_id FROM dev.orders LOOP
+        FOR staged IN SELECT DISTINCT run_id FROM dev.orders WHERE run_id IS NOT NULL LOOP
             list := list || ',' || CAST(staged.run_id AS VARCHAR);
         END LOOP;
         in_runs := 'run_id IN (' || SUBSTRING(list, 2) || ')';
@@ -106,7 +106,7 @@ CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp() AS $$
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
     CALL dev.audit_orders_worker_sp(CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
-    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND resolved_at < GETDATE() - INTERVAL '400 days';
+    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
@@ -115,7 +115,7 @@ CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp(newest_runs BIGINT) AS $$
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
     CALL dev.audit_orders_worker_sp(newest_runs, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
-    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND resolved_at < GETDATE() - INTERVAL '400 days';
+    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
@@ -133,13 +133,20 @@ DECLARE
     list VARCHAR(65535) := '';
     in_window VARCHAR(65535);
     in_differing VARCHAR(65535);
+    without_run VARCHAR(32);
     in_staging BIGINT;
     in_final BIGINT;
     this_audit BIGINT;
+    swept BIGINT;
     written BIGINT;
     affected BIGINT;
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
+
+    -- The number comes from a table of its own, under the mutex: a later audit has a higher number than everything that anyone
+    -- could see before it. A clock would not do: rows are dated before they can be seen.
+    SELECT COALESCE(MAX(number), 0) + 1, COALESCE(MAX(CASE WHEN everything THEN 1 ELSE 0 END), 0) INTO this_audit, swept
+    FROM dev.orders_audit_number;
 
     -- The window, as a condition with literals: those prune zone maps and partitions.
     in_window := 'TRUE';
@@ -149,8 +156,10 @@ BEGIN
         SELECT MIN(run_id), COUNT(*) INTO first_run, affected FROM (
             SELECT run_id, ROW_NUMBER() OVER (ORDER BY run_id DESC) AS place FROM dev.orders_audited_runs
         ) numbered WHERE place <= newest_runs;
-        -- With fewer, the first audits look at everything, and so come to know the runs.
-        IF affected >= newest_runs THEN
+        -- Without an audit of everything, or with fewer runs, this audit looks at everything, and so comes to know the runs.
+        IF swept = 0 OR affected < newest_runs THEN
+            first_run := NULL;
+        ELSE
             FOR listed IN
                 SELECT run_id FROM dev.orders_audited_runs WHERE touched AND run_id < first_run
                 UNION SELECT run_id FROM dev.orders_audit
@@ -216,7 +225,14 @@ BEGIN
                     + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
                     + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
                     + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0))
-        FROM dev.orders_final WHERE ' || in_window || ' GROUP BY run_id
+        FROM (
+            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
+                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
+                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
+                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
+                CAST(order_ts AS TIMESTAMP) AS order_ts
+            FROM dev.orders_final WHERE ' || in_window || '
+        ) final GROUP BY run_id
     ) sides GROUP BY run_id';
 
     SELECT SUM(staging_rows), SUM(final_rows) INTO in_staging, in_final FROM audit_orders_worker_sp_runs;
@@ -225,8 +241,14 @@ BEGIN
     END IF;
     UPDATE audit_orders_worker_sp_runs SET judged = FALSE
     WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute';
+    -- Runs older than the newest are here because they are unresolved, or were loaded late. Where S3 has none of their rows, a
+    -- lifecycle rule may have removed the files: only an audit of everything, or of their span, judges that.
+    UPDATE audit_orders_worker_sp_runs SET judged = FALSE
+    WHERE run_id < first_run AND staging_rows = 0 AND final_rows > 0;
 
-    -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too.
+    -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too, if they are
+    -- in the window: a span has none.
+    without_run := CASE WHEN low IS NULL THEN 'run_id IS NULL' ELSE 'FALSE' END;
     list := '';
     FOR listed IN
         SELECT run_id FROM audit_orders_worker_sp_runs
@@ -237,8 +259,8 @@ BEGIN
     END LOOP;
     in_differing := CASE
         WHEN LENGTH(list) > most_characters THEN in_window
-        WHEN list = '' THEN 'run_id IS NULL'
-        ELSE '(run_id IN (' || SUBSTRING(list, 2) || ') OR run_id IS NULL)'
+        WHEN list = '' THEN without_run
+        ELSE '(run_id IN (' || SUBSTRING(list, 2) || ') OR ' || without_run || ')'
     END;
 
     DROP TABLE IF EXISTS audit_orders_worker_sp_mismatches;
@@ -260,8 +282,7 @@ BEGIN
     SELECT
         run_id,
         kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
-        order_id, kind, differing_columns, values_md5, order_ts, 1,
-        ROW_NUMBER() OVER (PARTITION BY run_id, kind ORDER BY order_id)
+        order_id, kind, differing_columns, values_md5, order_ts, 1, 1
     FROM (
         SELECT
             COALESCE(s.run_id, f.run_id) AS run_id,
@@ -347,15 +368,45 @@ BEGIN
     EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
         (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
     SELECT
-        run_id, ''DUPLICATE_IN_REDSHIFT:'' || CAST(run_id AS VARCHAR) || '':'' || CAST(order_id AS VARCHAR),
-        order_id, ''DUPLICATE_IN_REDSHIFT'', '''', MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts), 1,
-        ROW_NUMBER() OVER (PARTITION BY run_id ORDER BY order_id)
-    FROM dev.orders_final WHERE ' || in_differing || ' AND run_id IN (
-        SELECT run_id FROM audit_orders_worker_sp_runs
-        WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
-    )
-    GROUP BY run_id, order_id
-    HAVING COUNT(*) > 1';
+        f.run_id, ''DUPLICATE_IN_REDSHIFT:'' || CAST(f.run_id AS VARCHAR) || '':'' || CAST(f.order_id AS VARCHAR),
+        f.order_id, ''DUPLICATE_IN_REDSHIFT'', '''', MD5(CAST(f.copies AS VARCHAR)), f.newest, 1, 1
+    FROM (
+        SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
+        FROM dev.orders_final WHERE ' || in_differing || ' AND run_id IN (
+            SELECT run_id FROM audit_orders_worker_sp_runs
+            WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
+        )
+        GROUP BY run_id, order_id
+        HAVING COUNT(*) > 1
+    ) f
+    LEFT JOIN (
+        SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id, COUNT(*) AS copies
+        FROM s3_staging_schema.new_orders_staging_area
+        WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
+        GROUP BY CAST(run_id AS BIGINT), CAST(order_id AS BIGINT)
+    ) s ON s.run_id = f.run_id AND s.order_id = f.order_id
+    WHERE f.order_id IS NOT NULL AND f.copies > COALESCE(s.copies, 0)';
+
+    -- Which rows of a run and kind are recorded, where there are too many: first those that the audit table knows. A row must
+    -- not be resolved because another took its place.
+    SELECT COUNT(*) INTO affected FROM (
+        SELECT run_id, kind FROM audit_orders_worker_sp_mismatches GROUP BY run_id, kind HAVING COUNT(*) > most_recorded
+    ) flooded;
+    IF affected > 0 THEN
+        DROP TABLE IF EXISTS audit_orders_worker_sp_places;
+        EXECUTE 'CREATE TEMP TABLE audit_orders_worker_sp_places AS
+        SELECT m.mismatch_key, ROW_NUMBER() OVER (
+            PARTITION BY m.run_id, m.kind ORDER BY CASE WHEN a.mismatch_key IS NULL THEN 1 ELSE 0 END, m.order_id
+        ) AS place
+        FROM audit_orders_worker_sp_mismatches m
+        LEFT JOIN (
+            SELECT DISTINCT mismatch_key FROM dev.orders_audit
+            WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'' OR status IS NULL) AND ' || in_window || '
+        ) a ON a.mismatch_key = m.mismatch_key';
+        UPDATE audit_orders_worker_sp_mismatches SET place = p.place
+        FROM audit_orders_worker_sp_places p WHERE p.mismatch_key = audit_orders_worker_sp_mismatches.mismatch_key;
+        DROP TABLE audit_orders_worker_sp_places;
+    END IF;
 
     -- Above the limit the rest is one row with a count; so is a run that one side lacks whole.
     INSERT INTO audit_orders_worker_sp_mismatches
@@ -375,12 +426,7 @@ BEGIN
         WHERE judged AND run_id IS NOT NULL AND (staging_rows = 0 OR final_rows = 0)
     ) whole;
 
-    -- From here on the audit table is written. The number comes from a table of its own, under the mutex: a later audit has a
-    -- higher number than everything that anyone could see before it. A clock would not do: rows are dated before they can be
-    -- seen.
-    SELECT COALESCE(MAX(number), 0) + 1 INTO this_audit FROM dev.orders_audit_number;
-
-    -- A row from before there were kinds is the mismatch that is found now.
+    -- From here on the audit table is written. A row from before there were kinds is the mismatch that is found now.
     UPDATE dev.orders_audit
     SET mismatch_key = m.mismatch_key, kind = m.kind
     FROM audit_orders_worker_sp_mismatches m
@@ -433,25 +479,31 @@ BEGIN
 
     EXECUTE 'INSERT INTO dev.orders_audit (
         run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, status,
-        first_seen_at, last_seen_at, changed_in
+        first_seen_at, last_seen_at, changed_in, silenced_until
     )
     SELECT
         m.run_id, m.mismatch_key, m.order_id, m.kind, m.differing_columns, m.values_md5, m.order_ts, m.row_count, ''NEW'',
-        GETDATE(), GETDATE(), ' || CAST(this_audit AS VARCHAR) || '
+        GETDATE(), GETDATE(), ' || CAST(this_audit AS VARCHAR) || ', silence.until
     FROM audit_orders_worker_sp_mismatches m
+    -- Silenced is the run, with the rows that an audit adds.
+    LEFT JOIN (
+        SELECT run_id, MAX(silenced_until) AS until FROM dev.orders_audit
+        WHERE silenced_until > GETDATE() AND ' || in_window || ' GROUP BY run_id
+    ) silence ON silence.run_id = m.run_id OR (silence.run_id IS NULL AND m.run_id IS NULL)
     WHERE NOT EXISTS (
         SELECT 1 FROM dev.orders_audit a
         WHERE ' || REPLACE(in_window, 'run_id', 'a.run_id') || ' AND a.mismatch_key = m.mismatch_key
     )';
     GET DIAGNOSTICS affected := ROW_COUNT;
 
-    IF written + affected > 0 THEN
+    IF written + affected > 0 OR (swept = 0 AND in_window = 'TRUE') THEN
         DELETE FROM dev.orders_audit_number;
-        INSERT INTO dev.orders_audit_number (number) VALUES (this_audit);
+        INSERT INTO dev.orders_audit_number (number, everything) VALUES (this_audit, swept = 1 OR in_window = 'TRUE');
     END IF;
     UPDATE dev.orders_audited_runs SET touched = FALSE
     WHERE touched AND run_id IN (
-        SELECT run_id FROM audit_orders_worker_sp_runs WHERE judged AND run_id IS NOT NULL
+        SELECT run_id FROM audit_orders_worker_sp_runs
+        WHERE judged OR (run_id < first_run AND staging_rows = 0 AND final_rows > 0)
     );
     INSERT INTO dev.orders_audited_runs (run_id, touched)
     SELECT run_id, FALSE FROM audit_orders_worker_sp_runs r
@@ -493,10 +545,14 @@ BEGIN
         WHERE table_schema = 'dev' AND table_name = 'orders_audit' AND column_name = wanted.name;
         IF present = 0 THEN
             EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || wanted.name || ' ' || wanted.type;
+            -- Before there was a row_count, values_md5 was made otherwise. NULL is taken for unchanged by the next audit.
+            IF wanted.name = 'row_count' THEN
+                EXECUTE 'UPDATE dev.orders_audit SET values_md5 = NULL WHERE kind <> ''DUPLICATE_IN_REDSHIFT''';
+            END IF;
         END IF;
     END LOOP;
-    EXECUTE 'INSERT INTO dev.orders_audit_number (number)
-        SELECT MAX(changed_in) FROM dev.orders_audit HAVING MAX(changed_in) > 0 AND NOT EXISTS (
+    EXECUTE 'INSERT INTO dev.orders_audit_number (number, everything)
+        SELECT MAX(changed_in), FALSE FROM dev.orders_audit HAVING MAX(changed_in) > 0 AND NOT EXISTS (
             SELECT 1 FROM dev.orders_audit_number
         )';
 

@@ -71,8 +71,8 @@ CREATE TABLE IF NOT EXISTS dev.orders_audit (
     closed_by VARCHAR(512)
 );
 
--- The number of the last audit that changed something: one row, or none before the first.
-CREATE TABLE IF NOT EXISTS dev.orders_audit_number (number BIGINT);
+-- The number of the last audit that changed something, and whether one has looked at everything: one row, or none before the first.
+CREATE TABLE IF NOT EXISTS dev.orders_audit_number (number BIGINT NOT NULL, everything BOOLEAN NOT NULL);
 
 -- The runs that audits have seen, and whether a load has touched one since: what an audit knows its window by.
 CREATE TABLE IF NOT EXISTS dev.orders_audited_runs (run_id BIGINT NOT NULL, touched BOOLEAN NOT NULL);

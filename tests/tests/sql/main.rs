@@ -1,5 +1,6 @@
 //! The SQL of `infra/sql` on a real PostgreSQL. Each test has a database of its own.
 
+mod life;
 mod load;
 mod locks;
 mod migration;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use tests::{Any, Outcome, run, tests};
 
+use life::*;
 use load::*;
 use locks::*;
 use migration::*;
@@ -241,6 +243,7 @@ fn main() -> ExitCode {
         a_status_that_is_null_is_unresolved,
         of_older_rows_of_one_order_one_stays_open,
         an_older_audit_table_is_brought_up_to_date,
+        an_update_notifies_nobody_again,
         rows_without_keys_and_duplicates_are_mismatches,
         a_failing_load_leaves_nothing_half_done,
         two_loads_at_once_load_once,
@@ -258,6 +261,12 @@ fn main() -> ExitCode {
         swapped_and_shifted_values_are_found,
         a_source_typed_as_text_is_compared_by_value,
         no_time_depends_on_the_sessions_zone,
+        a_span_leaves_rows_without_a_run_alone,
+        an_old_run_without_files_is_left_to_the_sweep,
+        a_recorded_row_stays_until_it_is_fixed_however_many_there_are,
+        a_silence_goes_with_the_run_and_not_with_the_row,
+        a_window_begins_when_everything_was_audited_once,
+        what_is_twice_on_both_sides_is_no_mismatch,
     ];
     let start = async || {
         let dir = TempDir::new().expect("a folder");

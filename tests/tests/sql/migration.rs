@@ -89,3 +89,30 @@ pub(crate) async fn an_older_audit_table_is_brought_up_to_date(database: &Databa
     }
     Ok(())
 }
+
+/// The digest of the values was made otherwise before there was a row_count.
+pub(crate) async fn an_update_notifies_nobody_again(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run(AUDIT).await?;
+    let single = "order_id IS NOT NULL";
+    let count = warehouse.number(&format!("SELECT COUNT(*) FROM dev.orders_audit WHERE {single}")).await?;
+    warehouse
+        .run(
+            "UPDATE dev.orders_audit SET status = 'NOTIFIED', values_md5 = MD5('as it was');
+             ALTER TABLE dev.orders_audit DROP COLUMN row_count;
+             DELETE FROM dev.orders_audit_number; DELETE FROM dev.orders_audited_runs",
+        )
+        .await?;
+    for _ in 0..2 {
+        warehouse.run("CALL dev.migrate_orders_audit_sp()").await?;
+        warehouse.run(AUDIT).await?;
+    }
+    let notified = format!("SELECT COUNT(*) FROM dev.orders_audit WHERE {single} AND status = 'NOTIFIED'");
+    assert_eq!(warehouse.number(&notified).await?, count);
+    // From here on another value is a change again.
+    warehouse.run("UPDATE dev.orders_final SET product_price = product_price + 1 WHERE order_id = 1007").await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(warehouse.number(&notified).await?, count - 1);
+    Ok(())
+}
