@@ -1,3 +1,5 @@
+-- Longer than other files: what is pasted into a query editor is one script.
+
 -- Staging -> final: moves the orders that staging holds, enriched from customers and sellers.
 --
 -- Idempotent. It looks only at the runs that staging holds, by literals: those prune zone maps, where the parameters of a
