@@ -110,7 +110,7 @@ pub(crate) async fn results_are_paged(api: &Api) -> Outcome {
 
 pub(crate) async fn named_parameters_are_bound(api: &Api) -> Outcome {
     let parameter = |name: &str, value: &str| SqlParameter::builder().name(name).value(value).build();
-    let sql = "SELECT CAST(:n AS BIGINT) + 1, :text || ':n', product_name FROM dev.orders WHERE order_id = :n";
+    let sql = "SELECT CAST(:n AS BIGINT) + 1, :text || ':n', product_name FROM s3_staging_schema.new_orders_staging_area WHERE order_id = :n";
     let answer = api.execute(sql).parameters(parameter("n", "1001")?).parameters(parameter("text", "it's")?);
     let id = answer.wait_time_seconds(10).send().await?.id.ok_or("no Id")?;
     let described = api.describe(&id, None).await?;
