@@ -52,13 +52,14 @@ def quoted(text, start):
     return len(text)
 
 
-def executed(expression):
-    """The SQL of an EXECUTE: its strings, with something plausible for each variable between them."""
+def executed(expression, constants):
+    """The SQL of an EXECUTE: its strings and constants, with something plausible for each variable between them."""
     sql, plain = "", ""
     for n, part in enumerate(re.split(r"'((?:[^']|'')*)'", expression)):
         if n % 2:
             sql += part.replace("''", "'")
             continue
+        sql += "".join(constants.get(name, "") for name in re.findall(r"\w+", part))
         # CASE ... END chooses between conditions.
         sql += " run_id = 1 " if re.search(r"\b(in_runs|in_window|in_differing)\b", part) else ""
         sql += " 1 " if re.search(r"\bthis_audit\b", part) else ""
@@ -71,6 +72,8 @@ def executed(expression):
 def statements(body):
     """The SQL statements of a procedure's body."""
     body = without_comments(body)
+    strings = re.findall(r"(\w+) CONSTANT VARCHAR\(\d+\) :=\s*'((?:[^']|'')*)';", body)
+    constants = {name: text.replace("''", "'") for name, text in strings}
     yield from re.findall(r"\bFOR\s+\w+\s+IN\s+(SELECT.*?)\s+LOOP\b", body, re.I | re.S)
     at = 0
     while at < len(body):
@@ -79,7 +82,7 @@ def statements(body):
         at = end + 1
         statement = re.sub(r"^(BEGIN|ELSE|LOOP|IF\b.*?\bTHEN|ELSIF\b.*?\bTHEN|FOR\b.*?\bLOOP)\s+", "", statement, flags=re.I | re.S)
         if found := re.match(r"EXECUTE\s+", statement, re.I):
-            yield executed(statement[found.end():])
+            yield executed(statement[found.end():], constants)
         elif statement and not CONTROL.match(statement + ";"):
             yield re.sub(r"\bINTO\s+\w+(\s*,\s*\w+)*(?=\s+FROM)", "", statement, flags=re.I) if statement.upper().startswith("SELECT") else statement
 

@@ -107,8 +107,7 @@ $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp() AS $$
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
-    CALL dev.audit_orders_worker_sp(CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
-    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
+    CALL dev.audit_orders_sweep_sp(CAST(NULL AS BIGINT));
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
@@ -130,6 +129,36 @@ DECLARE
     most_recorded CONSTANT BIGINT := 1000;
     -- A list of runs in SQL ends at about so many characters: a VARCHAR holds 65,535 bytes.
     most_characters CONSTANT BIGINT := 50000;
+    -- What is compared, in the types in which both sides can be.
+    typed_columns CONSTANT VARCHAR(2048) :=
+        'CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
+        CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
+        CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
+        CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
+        CAST(order_ts AS TIMESTAMP) AS order_ts';
+    -- Each row of a key on its own, in an order that does not change from audit to audit.
+    numbered_columns CONSTANT VARCHAR(2048) :=
+        '1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name, product_price, product_qty, order_ts,
+        ROW_NUMBER() OVER (
+            PARTITION BY run_id, order_id
+            ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
+        ) AS occurrence';
+    -- A row becomes a number of 64 bits: Fingerprint64 of the FNV hash of its columns, with which of them are NULL and how long
+    -- the texts are, so that no two rows are the same bytes. DECIMAL(38,0) holds the sum of 10^18 such numbers. The sums of two
+    -- sets of rows that differ are equal by chance alone, about once in 2^63 runs: the fingerprint is not linear, so that
+    -- swapped values do not cancel out.
+    sum_of_rows CONSTANT VARCHAR(4096) :=
+        'CAST(SUM(farmfingerprint64(CAST(
+            fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
+            fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
+            fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
+            fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
+                CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
+                + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
+                + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
+                + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
+                + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
+                + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0))';
     listed RECORD;
     first_run BIGINT;
     list VARCHAR(65535) := '';
@@ -180,10 +209,7 @@ BEGIN
         RAISE EXCEPTION 'an audit of a span of runs takes the lowest and the highest run_id; nothing was audited';
     END IF;
 
-    -- First stage: for each run the rows of both sides, and a sum over them. A row becomes a number of 64 bits: Fingerprint64
-    -- of the FNV hash of its columns, with which of them are NULL and how long the texts are, so that no two rows are the same
-    -- bytes. DECIMAL(38,0) holds the sum of 10^18 such numbers. The sums of two sets of rows that differ are equal by chance
-    -- alone, about once in 2^63 runs: the fingerprint is not linear, so that swapped values do not cancel out.
+    -- First stage: for each run the rows of both sides, and a sum over them.
     DROP TABLE IF EXISTS audit_orders_worker_sp_runs;
     CREATE TEMP TABLE audit_orders_worker_sp_runs (
         run_id BIGINT, staging_rows BIGINT, final_rows BIGINT, differs BOOLEAN, judged BOOLEAN, newest TIMESTAMP
@@ -193,48 +219,16 @@ BEGIN
         SUM(staging_rows) <> SUM(final_rows) OR SUM(staging_sum) <> SUM(final_sum), TRUE, MAX(newest)
     FROM (
         SELECT run_id, COUNT(*) AS staging_rows, 0 AS final_rows, MAX(order_ts) AS newest,
-            CAST(SUM(farmfingerprint64(CAST(
-                fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
-                fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
-                fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
-                fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
-                    CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
-                    + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
-                    + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
-                    + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
-                    + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
-                    + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0)) AS staging_sum,
+            ' || sum_of_rows || ' AS staging_sum,
             CAST(0 AS DECIMAL(38, 0)) AS final_sum
         FROM (
-            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
-                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
-                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
-                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
-                CAST(order_ts AS TIMESTAMP) AS order_ts
-            FROM s3_staging_schema.new_orders_staging_area
+            SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area
             WHERE ' || REPLACE(in_window, 'run_id', 'CAST(run_id AS BIGINT)') || '
         ) staging GROUP BY run_id
         UNION ALL
         SELECT run_id, 0, COUNT(*), MAX(order_ts), CAST(0 AS DECIMAL(38, 0)),
-            CAST(SUM(farmfingerprint64(CAST(
-                fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
-                fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
-                fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
-                fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
-                    CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
-                    + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
-                    + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
-                    + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
-                    + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
-                    + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0))
-        FROM (
-            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
-                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
-                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
-                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
-                CAST(order_ts AS TIMESTAMP) AS order_ts
-            FROM dev.orders_final WHERE ' || in_window || '
-        ) final GROUP BY run_id
+            ' || sum_of_rows || '
+        FROM (SELECT ' || typed_columns || ' FROM dev.orders_final WHERE ' || in_window || ') final GROUP BY run_id
     ) sides GROUP BY run_id';
 
     SELECT SUM(staging_rows), SUM(final_rows) INTO in_staging, in_final FROM audit_orders_worker_sp_runs;
@@ -250,11 +244,12 @@ BEGIN
 
     -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too, if they are
     -- in the window: a span has none.
+    UPDATE audit_orders_worker_sp_runs SET differs = FALSE
+    WHERE NOT judged OR staging_rows = 0 OR final_rows = 0 OR run_id IS NULL;
     without_run := CASE WHEN low IS NULL THEN 'run_id IS NULL' ELSE 'FALSE' END;
     list := '';
     FOR listed IN
-        SELECT run_id FROM audit_orders_worker_sp_runs
-        WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL ORDER BY 1
+        SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs ORDER BY 1
     LOOP
         list := list || ',' || CAST(listed.run_id AS VARCHAR);
         EXIT WHEN LENGTH(list) > most_characters;
@@ -331,40 +326,22 @@ BEGIN
             s.present AS in_staging,
             f.present AS in_redshift
         FROM (
-            SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
-                product_price, product_qty, order_ts,
-                ROW_NUMBER() OVER (
-                    PARTITION BY run_id, order_id
-                    ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
-                ) AS occurrence
+            SELECT ' || numbered_columns || '
             FROM (
-            SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
-                CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
-                CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
-                CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
-                CAST(order_ts AS TIMESTAMP) AS order_ts
-            FROM s3_staging_schema.new_orders_staging_area
-            WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
+                SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area
+                WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
             ) staging
         ) s
         FULL JOIN (
-            SELECT 1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name,
-                product_price, product_qty, order_ts,
-                ROW_NUMBER() OVER (
-                    PARTITION BY run_id, order_id
-                    ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
-                ) AS occurrence
-            FROM dev.orders_final WHERE ' || in_differing || '
+            SELECT ' || numbered_columns || '
+            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final WHERE ' || in_differing || ') final
         ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
         -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
         -- every audit would find that it has changed.
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
     WHERE (in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '''') AND (
-        run_id IS NULL OR run_id IN (
-            SELECT run_id FROM audit_orders_worker_sp_runs
-            WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
-        )
+        run_id IS NULL OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
     )';
 
     EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
@@ -374,10 +351,8 @@ BEGIN
         f.order_id, ''DUPLICATE_IN_REDSHIFT'', '''', MD5(CAST(f.copies AS VARCHAR)), f.newest, 1, 1
     FROM (
         SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
-        FROM dev.orders_final WHERE ' || in_differing || ' AND run_id IN (
-            SELECT run_id FROM audit_orders_worker_sp_runs
-            WHERE judged AND differs AND staging_rows > 0 AND final_rows > 0 AND run_id IS NOT NULL
-        )
+        FROM dev.orders_final WHERE ' || in_differing || '
+            AND run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
         GROUP BY run_id, order_id
         HAVING COUNT(*) > 1
     ) f
