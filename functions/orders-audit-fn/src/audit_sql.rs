@@ -5,7 +5,7 @@ use crate::run::{Digest, MAX_SHOWN_CHARS, Run, RunId, Sought};
 
 /// What the ids in one UPDATE may take, as they are written, before another one is begun: well below the 100 KB of SQL
 /// that the Data API takes.
-const MAX_IDS_BYTES: usize = 60_000;
+const MAX_IDS_BYTES: usize = 80_000;
 
 /// What people are notified of, and what the table remembers then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,10 @@ fn literal(text: &str) -> String {
 
 /// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
 const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
+/// Resolved, and no message has said so.
+const CLOSABLE: &str = "status = 'RESOLVED' AND closed_by IS NULL";
 /// The execution that queries and marks. Cast, because Redshift does not document the type of a parameter.
 const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
-/// When a run became clean, in seconds since 1970. Who resolves by hand may leave the time out.
-const RESOLVED_AT: &str = "CAST(EXTRACT(EPOCH FROM MAX(COALESCE(resolved_at, notified_at))) AS BIGINT)";
-
 /// When a run is due. One moment for the question and for the mark of a digest: that names no runs, so it has
 /// to find the ones that the question has found.
 #[derive(Debug, Clone, Copy)]
@@ -104,23 +103,39 @@ fn rest_of(key: &str) -> String {
 /// One row for each run that was notified, has become clean in the last 7 days, and has had no "resolved" message yet. What
 /// is older is no news: these messages may have been switched on today.
 pub(crate) fn resolved_sql(audit: &Audit, when: When) -> String {
-    let Audit { table, key, .. } = audit;
     format!(
-        "SELECT {}, 'RESOLVED' AS kind, CAST(SUM(COALESCE(row_count, 1)) AS BIGINT) AS mismatches, NULL AS first_at, NULL AS last_at, \
-         1 AS due, MAX(COALESCE(changed_in, 0)) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {} \
-         FROM {table} GROUP BY {key} HAVING {} ORDER BY {key}",
-        head_of(key),
-        rest_of(key),
-        is_clean(when)
+        "SELECT {}, 'RESOLVED' AS kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, NULL AS first_at, NULL AS last_at, \
+         1 AS due, MAX(changed_in) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {} \
+         {} ORDER BY run_key",
+        head_of("run_key"),
+        rest_of("run_key"),
+        clean_runs(audit, when)
     )
 }
 
-fn is_clean(when: When) -> String {
+/// When a run became clean, in seconds since 1970. Who resolves by hand may leave the time out.
+const RESOLVED_AT: &str = "CAST(EXTRACT(EPOCH FROM MAX(at)) AS BIGINT)";
+
+/// The runs that have become clean, by `run_key`: nothing of theirs is unresolved, and of what has been resolved lately something
+/// was notified. Each part is a range of its own, so that zone maps rule out the blocks of the history.
+fn clean_runs(audit: &Audit, when: When) -> String {
+    let Audit { table, key, .. } = audit;
+    let lately = format!("{} - INTERVAL '7 days'", when.now());
+    let resolved = format!("{CLOSABLE} AND");
+    let part = |at: &str, open: u8, which: &str| {
+        format!(
+            "SELECT {key} AS run_key, COALESCE(row_count, 1) AS row_count, COALESCE(changed_in, 0) AS changed_in, \
+             {at} AS at, notified_at, {open} AS unresolved FROM {table} WHERE {which}"
+        )
+    };
+    let parts = [
+        part("CAST(NULL AS TIMESTAMP)", 1, UNRESOLVED),
+        part("resolved_at", 0, &format!("{resolved} resolved_at > {lately}")),
+        part("notified_at", 0, &format!("{resolved} resolved_at IS NULL AND notified_at > {lately}")),
+    ];
     format!(
-        "MAX(CASE WHEN {UNRESOLVED} THEN 1 ELSE 0 END) = 0 \
-         AND MAX(CASE WHEN notified_at IS NOT NULL AND closed_by IS NULL \
-         AND COALESCE(resolved_at, notified_at) > {} - INTERVAL '7 days' THEN 1 ELSE 0 END) = 1",
-        when.now()
+        "FROM ({}) parts GROUP BY run_key HAVING MAX(unresolved) = 0 AND MAX(notified_at) IS NOT NULL",
+        parts.join(" UNION ALL ")
     )
 }
 
@@ -149,7 +164,7 @@ pub(crate) fn mark_sql(audit: &Audit, when: When, notice: Notice, runs: &[Run]) 
         Notice::Mismatch => {
             format!("({UNRESOLVED} OR (closed_by IS NULL AND resolved_at > {} - INTERVAL '15 minutes'))", when.now())
         }
-        Notice::Resolved => "status = 'RESOLVED' AND closed_by IS NULL".to_owned(),
+        Notice::Resolved => CLOSABLE.to_owned(),
     };
     let (mut chunks, mut open) = (Vec::new(), Chunk::default());
     for run in runs {
@@ -179,7 +194,7 @@ struct Chunk {
 impl Chunk {
     fn add(&mut self, run: &Run) {
         self.seen = self.seen.max(run.changed_in);
-        self.bytes += 20;
+        self.bytes += ", ".len();
         match run.id.sought() {
             Sought::Null => self.null = true,
             Sought::Id(id) => {
@@ -209,23 +224,21 @@ pub(crate) fn mark_digest_sql(audit: &Audit, when: When, notice: Notice, digest:
     let seen = format!("COALESCE(changed_in, 0) <= {}", digest.changed_in);
     let (state, runs) = match notice {
         Notice::Mismatch => (
-            format!("{UNRESOLVED} AND {seen}"),
+            UNRESOLVED,
             format!(
-                "WHERE {UNRESOLVED} AND {seen} GROUP BY {key} HAVING MAX({}) = 1 AND MAX({}) = 0",
+                "SELECT {key} FROM {table} WHERE {UNRESOLVED} AND {seen} \
+                 GROUP BY {key} HAVING MAX({}) = 1 AND MAX({}) = 0",
                 when.due(),
                 when.silenced()
             ),
         ),
         Notice::Resolved => (
-            format!("status = 'RESOLVED' AND closed_by IS NULL AND {seen}"),
-            format!("GROUP BY {key} HAVING {} AND {RESOLVED_AT} <= {}", is_clean(when), digest.resolved_at),
+            CLOSABLE,
+            format!("SELECT run_key {} AND {RESOLVED_AT} <= {}", clean_runs(audit, when), digest.resolved_at),
         ),
     };
     let or_none = if digest.without_id { format!(" OR {key} IS NULL") } else { String::new() };
-    format!(
-        "UPDATE {table} SET {} WHERE {state} AND ({key} IN (SELECT {key} FROM {table} {runs}){or_none})",
-        notice.set(when)
-    )
+    format!("UPDATE {table} SET {} WHERE {state} AND {seen} AND ({key} IN ({runs}){or_none})", notice.set(when))
 }
 
 #[cfg(test)]
@@ -251,7 +264,7 @@ mod tests {
             assert!(sql.iter().all(|sql| sql.len() < 100_000), "{id:?}");
             sql
         };
-        for (text, statements) in [("y", 3), ("'", 5), ("\\", 36)] {
+        for (text, statements) in [("y", 2), ("'", 4), ("\\", 27)] {
             assert_eq!(sql_of(&Some(text.repeat(256).as_str()).into(), 500).len(), statements, "{text}");
         }
         let long = RunId::of_result(Some("\\".repeat(257)), Some(65_535), Some("0".repeat(32)));
@@ -274,8 +287,8 @@ mod tests {
         assert!(sql.contains("changed_in, 0) <= 7") && !sql.contains("k IS NULL"), "{sql}");
         digest.without_id = true;
         let sql = mark_digest_sql(&audit, when, Notice::Resolved, &digest);
-        assert!(sql.contains(&is_clean(when)) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
-        assert!(resolved_sql(&audit, when).contains(&is_clean(when)));
+        assert!(sql.contains(&clean_runs(&audit, when)) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
+        assert!(resolved_sql(&audit, when).contains(&clean_runs(&audit, when)));
     }
 
     #[test]

@@ -30,8 +30,9 @@ use crate::run::{Digest, Run};
 /// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
 /// sent is marked, and reported.
 pub const MARGIN: Duration = runtime::SDK_OPERATION_TIMEOUT.saturating_add(Duration::from_secs(15));
-/// Runs that are sent before they are marked: what a kill may send twice. Each mark is a transaction in
-/// the warehouse's commit queue, so it is not one a message.
+/// Runs that are composed and published at a time, and how many are sent before the first mark. Each mark is a transaction in
+/// the warehouse's commit queue, so every mark waits for twice as many runs as the one before: a kill may send again as many as
+/// have been marked, or this many.
 const CHUNK: usize = 500;
 /// What the list of runs in an error is cut to.
 const MAX_LIST_CHARS: usize = 4_000;
@@ -77,7 +78,7 @@ async fn notify(
     let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
     let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow: &ids.workflow_run };
-    let mut job = Job { table, publisher, composer, report: Report::default() };
+    let mut job = Job { table, publisher, composer, report: Report::default(), unmarked: Vec::new(), mark_at: CHUNK };
     let outcome = job.run().await;
     let Job { report, .. } = job;
     outcome?;
@@ -93,6 +94,10 @@ struct Job<'a> {
     publisher: Publisher<'a>,
     composer: Composer<'a>,
     report: Report,
+    /// Sent, and not marked yet.
+    unmarked: Vec<Run>,
+    /// How many unmarked runs are marked together.
+    mark_at: usize,
 }
 
 #[derive(Debug, Default)]
@@ -122,8 +127,15 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Asks for runs and notifies about those that are due, one by one or, above the limit, in one digest.
+    /// Notifies about the runs that are due, and marks what went out, also if something fails.
     async fn notify(&mut self, notice: Notice) -> Result<()> {
+        let outcome = self.notify_each(notice).await;
+        self.mark(notice).await;
+        outcome
+    }
+
+    /// Asks for runs and notifies about those that are due, one by one or, above the limit, in one digest.
+    async fn notify_each(&mut self, notice: Notice) -> Result<()> {
         let limit = self.table.config.max_notifications;
         let id = self.table.ask(notice).await?;
         self.report.statement_id.get_or_insert_with(|| id.clone());
@@ -160,7 +172,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Publishes, then marks what went out: killed in between, the chunk is sent again.
+    /// Publishes, then marks what went out if that is enough: killed in between, it is sent again.
     async fn send(&mut self, notice: Notice, runs: &[Run]) {
         let compose = |run| match notice {
             Notice::Mismatch => self.composer.mismatch(run),
@@ -168,9 +180,19 @@ impl Job<'_> {
         };
         let notifications: Vec<Notification> = runs.iter().map(compose).collect();
         let sent = self.publish(notice, &notifications).await;
-        let sent: Vec<Run> = sent.into_iter().map(|place| runs[place].clone()).collect();
-        let marked = self.table.mark(notice, &sent).await;
-        self.report.stop_after(marked);
+        self.unmarked.extend(sent.into_iter().map(|place| runs[place].clone()));
+        if self.unmarked.len() >= self.mark_at || self.report.stopped.is_some() {
+            self.mark(notice).await;
+            self.mark_at *= 2;
+        }
+    }
+
+    async fn mark(&mut self, notice: Notice) {
+        let sent = std::mem::take(&mut self.unmarked);
+        if !sent.is_empty() {
+            let marked = self.table.mark(notice, &sent).await;
+            self.report.stop_after(marked);
+        }
     }
 
     async fn send_digest(&mut self, notice: Notice, digest: &Digest) {

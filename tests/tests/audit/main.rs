@@ -24,7 +24,7 @@ const TIME: Duration = Duration::from_secs(120);
 /// More than one chunk of marks.
 const RUNS: usize = 700;
 
-/// The function's chunk, and what it may have in flight: 8 calls of 10.
+/// What the function sends before its first mark, and what it may have in flight: 8 calls of 10.
 const MAY_REPEAT: usize = 500 + 80;
 
 struct Audit {

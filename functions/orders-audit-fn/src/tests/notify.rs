@@ -113,11 +113,14 @@ async fn what_is_not_due_is_counted_and_not_sent() {
 }
 
 #[tokio::test]
-async fn marks_are_written_in_chunks() {
-    let (warehouse, submitted) = recording(vec![runs(0..1200)]);
-    let answer = run(&warehouse, &topic(&Sent::default(), |_, _| None)).await.expect("notified");
-    assert_eq!(answer["Notified"], 1200);
-    assert_eq!(submitted.lock().expect("lock").iter().filter(|sql| sql.starts_with("UPDATE")).count(), 3);
+async fn marks_are_few_and_each_is_of_more_runs() {
+    let (warehouse, submitted) = recording(vec![runs(1..10_001)]);
+    run(&warehouse, &topic(&Sent::default(), |_, _| None)).await.expect("sent");
+    let submitted = submitted.lock().expect("lock").clone();
+    let marks: Vec<_> = submitted.iter().filter(|sql| sql.starts_with("UPDATE")).collect();
+    let runs: Vec<_> = marks.iter().map(|sql| sql.split_once(" IN ").expect("runs").1.matches('\'').count() / 2).collect();
+    assert_eq!(runs, [500, 1000, 2000, 4000, 2500]);
+    assert!(marks.iter().all(|sql| sql.len() < 100_000));
 }
 
 #[tokio::test]
