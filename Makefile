@@ -27,7 +27,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor loader runner lock clean
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor loader runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +77,9 @@ bench-pipeline: setup release ## What the state machine adds to the procedures' 
 
 bench-throughput: setup ## 200 statements and 1,000 long polls at once on the local Data API
 	@$(MEASURE) bench-throughput
+
+bench-history: setup release bench-setup ## Load and audit on top of 100,000 to 4,000,000 rows, beside those over the whole history and a public tool
+	@$(MEASURE) bench-history
 
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
 

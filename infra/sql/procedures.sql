@@ -211,12 +211,10 @@ BEGIN
 
     -- First stage: for each run the rows of both sides, and a sum over them.
     DROP TABLE IF EXISTS audit_orders_worker_sp_runs;
-    CREATE TEMP TABLE audit_orders_worker_sp_runs (
-        run_id BIGINT, staging_rows BIGINT, final_rows BIGINT, differs BOOLEAN, judged BOOLEAN, newest TIMESTAMP
-    );
-    EXECUTE 'INSERT INTO audit_orders_worker_sp_runs (run_id, staging_rows, final_rows, differs, judged, newest)
-    SELECT run_id, SUM(staging_rows), SUM(final_rows),
-        SUM(staging_rows) <> SUM(final_rows) OR SUM(staging_sum) <> SUM(final_sum), TRUE, MAX(newest)
+    EXECUTE 'CREATE TEMP TABLE audit_orders_worker_sp_runs AS
+    SELECT run_id, CAST(SUM(staging_rows) AS BIGINT) AS staging_rows, CAST(SUM(final_rows) AS BIGINT) AS final_rows,
+        SUM(staging_rows) <> SUM(final_rows) OR SUM(staging_sum) <> SUM(final_sum) AS differs, TRUE AS judged,
+        MAX(newest) AS newest
     FROM (
         SELECT run_id, COUNT(*) AS staging_rows, 0 AS final_rows, MAX(order_ts) AS newest,
             ' || sum_of_rows || ' AS staging_sum,

@@ -166,6 +166,17 @@ async fn an_audit_table_that_is_older_than_the_procedures(p: &Examined) -> Outco
     p.is_well().await
 }
 
+/// As a crawler may have it.
+async fn an_external_table_with_a_wrong_column(p: &Examined) -> Outcome {
+    let table = "ALTER TABLE s3_staging_schema.new_orders_staging_area";
+    p.sql(&format!("{table} RENAME order_ts TO ordered_at")).await?;
+    p.complains(&["external table"], &["order_ts is missing", "external_table.sql"]).await?;
+    p.sql(&format!("{table} RENAME ordered_at TO order_ts; {table} ALTER product_name TYPE VARCHAR(100)")).await?;
+    p.complains(&["external table"], &["product_name holds 100 bytes of 256"]).await?;
+    p.sql(&format!("{table} ALTER product_name TYPE VARCHAR(256)")).await?;
+    p.is_well().await
+}
+
 /// What the documentation grants is all that the statements need.
 async fn the_documented_grants_suffice(p: &Examined) -> Outcome {
     let page = std::fs::read_to_string(project("docs/OPERATING.md"))?;
@@ -281,6 +292,7 @@ fn main() -> ExitCode {
         a_procedure_that_is_missing_or_must_not_be_called,
         an_audit_table_that_is_missing_or_must_not_be_marked,
         an_audit_table_that_is_older_than_the_procedures,
+        an_external_table_with_a_wrong_column,
         the_documented_grants_suffice,
         a_database_user_that_does_not_exist,
         a_rule_that_is_disabled_or_has_no_target,

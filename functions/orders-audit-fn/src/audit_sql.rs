@@ -287,7 +287,10 @@ mod tests {
         assert!(sql.contains("changed_in, 0) <= 7") && !sql.contains("k IS NULL"), "{sql}");
         digest.without_id = true;
         let sql = mark_digest_sql(&audit, when, Notice::Resolved, &digest);
-        assert!(sql.contains(&clean_runs(&audit, when)) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"), "{sql}");
+        assert!(
+            sql.contains(&clean_runs(&audit, when)) && sql.contains("<= 900") && sql.ends_with(" OR k IS NULL)"),
+            "{sql}"
+        );
         assert!(resolved_sql(&audit, when).contains(&clean_runs(&audit, when)));
     }
 

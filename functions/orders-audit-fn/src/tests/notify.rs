@@ -118,7 +118,8 @@ async fn marks_are_few_and_each_is_of_more_runs() {
     run(&warehouse, &topic(&Sent::default(), |_, _| None)).await.expect("sent");
     let submitted = submitted.lock().expect("lock").clone();
     let marks: Vec<_> = submitted.iter().filter(|sql| sql.starts_with("UPDATE")).collect();
-    let runs: Vec<_> = marks.iter().map(|sql| sql.split_once(" IN ").expect("runs").1.matches('\'').count() / 2).collect();
+    let runs: Vec<_> =
+        marks.iter().map(|sql| sql.split_once(" IN ").expect("runs").1.matches('\'').count() / 2).collect();
     assert_eq!(runs, [500, 1000, 2000, 4000, 2500]);
     assert!(marks.iter().all(|sql| sql.len() < 100_000));
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::aws::Response;
+use super::external::external_table;
 use super::facts::{Deployed, Facts, NEWEST_COLUMN, Rule, users};
 use super::finding::{Finding, failure, ok, warning};
 use crate::Error;
@@ -35,6 +36,7 @@ pub(super) fn all(stack: &Deployed, facts: &Facts) -> Vec<Finding> {
     let (caller, auditor) = users(stack, facts.secret.as_ref());
     all.push(procedures(stack, &facts.procedures, &caller));
     all.push(table(stack, &facts.table, &auditor));
+    all.extend(facts.external.as_ref().map(external_table));
     all.push(subscriptions("topic", stack.output("TopicArn"), &facts.subscriptions));
     let runs = facts.run_subscriptions.as_ref();
     all.extend(runs.map(|answer| subscriptions("topic of runs", stack.parameter("NotificationTopicArn"), answer)));
@@ -158,7 +160,7 @@ pub(super) fn secret(stack: &Deployed, answer: &Response, allowed: &[(&str, Resp
     verdict
 }
 
-fn rows(answer: &Value) -> Vec<&Vec<Value>> {
+pub(super) fn rows(answer: &Value) -> Vec<&Vec<Value>> {
     answer["Records"].as_array().into_iter().flatten().filter_map(Value::as_array).collect()
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::TargetFields;
 
 use super::aws::{Calls, Response};
+use super::external::columns_sql;
 use crate::Error;
 
 /// A stack's own word about itself.
@@ -60,6 +61,8 @@ pub(super) struct Facts {
     pub(super) secret_allowed: Vec<(&'static str, Response)>,
     pub(super) procedures: Response,
     pub(super) table: Response,
+    /// The columns of the external table; nothing if the audit is none of ours.
+    pub(super) external: Option<Response>,
 }
 
 /// A rule, and what it starts.
@@ -111,6 +114,10 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         topic => Some(aws.call("sns", "list_subscriptions_by_topic", json!({"TopicArn": topic})).await),
     };
     let topic = json!({"TopicArn": stack.output("TopicArn")});
+    let external = match columns_sql(stack) {
+        Some(sql) => Some(query(aws, stack, &sql).await),
+        None => None,
+    };
     let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
     Facts {
         functions,
@@ -124,6 +131,7 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         secret_allowed,
         procedures: query(aws, stack, &procedures_sql(stack, &caller)).await,
         table: query(aws, stack, &table_sql(stack, &auditor)).await,
+        external,
     }
 }
 

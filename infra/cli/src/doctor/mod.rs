@@ -5,6 +5,7 @@
 //! | `aws` | calling AWS |
 //! | `facts` | what is asked of AWS and of the warehouse |
 //! | `checks` | what the answers mean: one pure function a check |
+//! | `external` | the external table beside the DDL of `infra/sql` |
 //! | `finding` | how a check came out, as it is printed |
 //! | `examine` | all of it in turn |
 //!
@@ -13,6 +14,7 @@
 mod aws;
 mod checks;
 mod examine;
+mod external;
 mod facts;
 mod finding;
 #[cfg(test)]
