@@ -27,7 +27,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor loader runner lock clean
+.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -94,6 +94,7 @@ lint: $(LINT)/.ready ## Formatting, clippy, the documentation, dependencies, the
 	$(LINT)/bin/cfn-lint infra/template.yaml
 	$(LINT)/bin/python infra/lint/policies.py
 	$(LINT)/bin/python infra/lint/redshift_sql.py
+	$(LINT)/bin/check-jsonschema --schemafile infra/audits/schema.json infra/audits/*.yaml
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(LINT)/bin/zizmor --offline --quiet .github
@@ -113,6 +114,10 @@ $(VENV)/.ready: infra/local/requirements.txt
 functions: ## Build the functions for this machine, as the local stack runs them
 	$(step) "$(call of,2)build the functions" cargo build --locked --profile local $(FUNCTIONS:%=-p %)
 	@for f in $(FUNCTIONS); do mkdir -p target/lambda/$$f && { cmp -s target/local/$$f target/lambda/$$f/bootstrap || cp target/local/$$f target/lambda/$$f/bootstrap; } || exit 1; done
+
+audits: loader ## Make the SQL of the audits, and the schema of their declarations, after a change of infra/audits
+	@$(LOADER) audit schema > infra/audits/schema.json
+	@for f in infra/audits/*.yaml; do $(LOADER) audit sql $$f > infra/sql/audits/$$(basename $$f .yaml).sql || exit 1; done
 
 loader:
 	$(step) "build the loader" cargo build --locked -p loader

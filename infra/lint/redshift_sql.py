@@ -112,7 +112,7 @@ def check(path):
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 folder = Path("infra/sql")
-files = [*folder.glob("*.sql"), *(folder / "redshift").glob("*.sql"), *Path("functions").glob("*/queries.sql")]
+files = [*folder.glob("*.sql"), *(folder / "audits").glob("*.sql"), *(folder / "redshift").glob("*.sql"), *Path("functions").glob("*/queries.sql")]
 checked = [check(path) for path in sorted(files)]
 seen, wrong = sum(n for n, _ in checked), [each for _, some in checked for each in some]
 print(f"{seen} statements of {len(files)} files, {len(wrong)} findings", *wrong, sep="\n")

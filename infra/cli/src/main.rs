@@ -1,9 +1,11 @@
 //! The operator's tool.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use loader::audit::Declaration;
 use loader::{Result, doctor, rerun};
 
 /// Operates a deployed stack: on AWS, or on the local stack if the environment has its endpoints.
@@ -16,6 +18,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Audits of pairs of tables, from their declarations
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
+    },
     /// Check a deployed stack and report what is wrong, with the fix
     Doctor {
         /// The stack's name
@@ -27,6 +34,17 @@ enum Command {
         /// The ARN of the execution
         execution: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Print the SQL of an audit: its tables and procedures
+    Sql {
+        /// Its declaration, such as infra/audits/orders.yaml
+        declaration: PathBuf,
+    },
+    /// Print the JSON schema of a declaration, for editors
+    Schema,
 }
 
 #[tokio::main]
@@ -42,6 +60,14 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
+        Command::Audit { command: Audit::Sql { declaration } } => {
+            print!("{}", Declaration::read(&declaration)?.sql()?);
+            Ok(())
+        }
+        Command::Audit { command: Audit::Schema } => {
+            print!("{}", Declaration::schema());
+            Ok(())
+        }
         Command::Doctor { stack } => doctor::doctor(&stack, |line| println!("{line}")).await,
         Command::Rerun { execution } => {
             let arn = rerun::rerun(&execution).await?;

@@ -56,7 +56,15 @@ impl Warehouse {
     /// Drops and recreates the schemas, with the sample orders.
     pub async fn reset(&self) -> Result<()> {
         self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
-        for file in ["postgres/shims.sql", "tables.sql", "postgres/zone_maps.sql", "procedures.sql", "sample.sql"] {
+        const FILES: [&str; 6] = [
+            "postgres/shims.sql",
+            "tables.sql",
+            "audits/orders.sql",
+            "load.sql",
+            "postgres/zone_maps.sql",
+            "sample.sql",
+        ];
+        for file in FILES {
             let path = project("infra/sql").join(file);
             let sql = std::fs::read_to_string(&path).map_err(|e| Error::doing(file, e))?;
             self.run(&sql).await.map_err(|e| Error::doing(file, e))?;

@@ -47,7 +47,9 @@ pub(crate) async fn loads_and_audits_queue_and_do_not_deadlock(database: &Databa
 /// A later position would let the snapshot predate the wait; PostgreSQL at READ COMMITTED hides that, so
 /// the position itself is held.
 pub(crate) async fn a_mutex_is_locked_by_the_first_statement_of_each_procedure(_: &Database) -> Outcome {
-    let sql = std::fs::read_to_string(loader::tools::project("infra/sql/procedures.sql"))?;
+    let files =
+        ["infra/sql/load.sql", "infra/sql/audits/orders.sql"].map(|file| std::fs::read_to_string(project(file)));
+    let sql = files.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let bodies: Vec<_> = sql.split("\nBEGIN\n").skip(1).collect();
     assert_eq!(bodies.len(), 7);
     for body in bodies {

@@ -6,6 +6,7 @@ mod locks;
 mod migration;
 mod window;
 
+use loader::tools::project;
 use redshift_local::postgres::Postgres;
 use redshift_local::warehouse::Warehouse;
 use std::process::ExitCode;

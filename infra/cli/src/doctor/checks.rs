@@ -198,7 +198,7 @@ pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Fin
     };
     let missing: Vec<_> = names.into_iter().filter(|name| row(name).is_none()).collect();
     if !missing.is_empty() {
-        let fix = "Run infra/sql/procedures.sql, or deploy with the names of yours.";
+        let fix = "Run infra/sql/load.sql and audits/orders.sql, or deploy with the names of yours.";
         return failure(CHECK, format!("not in the warehouse: {}", missing.join(", ")), fix);
     }
     let refused: Vec<_> =
@@ -217,9 +217,7 @@ pub(super) fn table(stack: &Deployed, answer: &Response, user: &str) -> Finding 
         Err(error) => return unanswered(CHECK, error, user, grants(user, &[], Some(name))),
     };
     match rows(answer).first() {
-        None => {
-            failure(CHECK, format!("{name} is not in the warehouse"), "Run infra/sql/tables.sql and procedures.sql.")
-        }
+        None => failure(CHECK, format!("{name} is not in the warehouse"), "Run infra/sql/audits/orders.sql."),
         Some(row) if !row[..3].iter().all(granted) => {
             failure(CHECK, format!("{user} may not read and mark {name}"), grants(user, &[], Some(name)))
         }
@@ -228,7 +226,7 @@ pub(super) fn table(stack: &Deployed, answer: &Response, user: &str) -> Finding 
             format!("{name} has no column {}: it is older than infra/sql", NEWEST_COLUMN),
             match name {
                 "dev.orders_audit" => "As its owner: CALL dev.migrate_orders_audit_sp();",
-                _ => "Give it the columns that dev.orders_audit has in infra/sql/tables.sql.",
+                _ => "Give it the columns that dev.orders_audit has in infra/sql/audits/orders.sql.",
             },
         ),
         Some(_) => ok(CHECK, format!("{user} may read and mark {name}")),

@@ -66,7 +66,7 @@ fn an_audit_table_from_before_is_migrated() {
     assert!(finding.fix.contains("CALL dev.migrate_orders_audit_sp();"), "{finding}");
     stack.parameters.insert("AuditTable".into(), "dev.other".into());
     let finding = table(&stack, &old, "loader");
-    assert!(finding.verdict == Verdict::Failure && finding.fix.contains("tables.sql"), "{finding}");
+    assert!(finding.verdict == Verdict::Failure && finding.fix.contains("audits/orders.sql"), "{finding}");
 }
 
 /// The local AWS gives a subscription its ARN before it is confirmed.

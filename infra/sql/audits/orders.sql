@@ -1,90 +1,49 @@
--- Longer than other files: what is pasted into a query editor is one script.
+-- Made by `loader audit sql` from the declaration of orders: change that, not this file.
 
--- Staging -> final: moves the orders that staging holds, enriched from customers and sellers.
+-- A mutex: an audit locks this empty table in place of the data. On Redshift LOCK is ACCESS EXCLUSIVE, and every reader would wait
+-- behind it until the transaction ends.
+CREATE TABLE IF NOT EXISTS dev.orders_audit_mutex (held BOOLEAN);
+
+-- One row a mismatch; docs/AUDITS.md describes its life. What tells rows apart is NULL where the row in the source has none;
+-- mismatch_key is made of it and of the kind, and never NULL in what the audit records. row_count is 1 but where a row stands for
+-- many: for a run that one side lacks whole (mismatch_key ends in *), and for the rest above the limit (+).
+CREATE TABLE IF NOT EXISTS dev.orders_audit (
+    run_id BIGINT,
+    mismatch_key VARCHAR(96),
+    order_id BIGINT,
+    kind VARCHAR(32),
+    differing_columns VARCHAR(256),
+    values_md5 VARCHAR(32),
+    order_ts TIMESTAMP,
+    row_count BIGINT,
+    status VARCHAR(16),
+    first_seen_at TIMESTAMP,
+    last_seen_at TIMESTAMP,
+    changed_in BIGINT,
+    notified_at TIMESTAMP,
+    notified_by VARCHAR(512),
+    silenced_until TIMESTAMP,
+    resolved_at TIMESTAMP,
+    closed_by VARCHAR(512)
+);
+
+-- The number of the last audit that changed something, and whether one has looked at everything: one row, or none before the first.
+CREATE TABLE IF NOT EXISTS dev.orders_audit_number (number BIGINT NOT NULL, everything BOOLEAN NOT NULL);
+
+-- The runs that audits have seen, and whether a load has touched one since: what an audit knows its window by.
+CREATE TABLE IF NOT EXISTS dev.orders_audited_runs (run_id BIGINT NOT NULL, touched BOOLEAN NOT NULL);
+
+-- dev.orders_final against s3_staging_schema.new_orders_staging_area: records every mismatch once.
 --
--- Idempotent. It looks only at the runs that staging holds, by literals: those prune zone maps, where the parameters of a
--- static statement would not. What final has is removed from staging in the same transaction; a row that arrives meanwhile
--- stays for the next load, late rows of a known run included. The mutex comes first, so that a second execution waits before it
--- takes its snapshot, and then finds the work done.
-CREATE OR REPLACE PROCEDURE dev.enriched_orders_sp() AS $$
-DECLARE
-    -- Above so many runs in staging, as in a back-fill, their span replaces their list.
-    most_listed CONSTANT BIGINT := 500;
-    staged RECORD;
-    runs BIGINT;
-    lowest BIGINT;
-    highest BIGINT;
-    list VARCHAR(65535) := '';
-    in_runs VARCHAR(65535);
-BEGIN
-    LOCK dev.orders_load_mutex;
-
-    SELECT COUNT(DISTINCT run_id), MIN(run_id), MAX(run_id) INTO runs, lowest, highest FROM dev.orders;
-    IF runs = 0 THEN
-        RETURN;
-    END IF;
-    IF runs <= most_listed THEN
-        FOR staged IN SELECT DISTINCT run_id FROM dev.orders WHERE run_id IS NOT NULL LOOP
-            list := list || ',' || CAST(staged.run_id AS VARCHAR);
-        END LOOP;
-        in_runs := 'run_id IN (' || SUBSTRING(list, 2) || ')';
-    ELSE
-        in_runs := 'run_id BETWEEN ' || CAST(lowest AS VARCHAR) || ' AND ' || CAST(highest AS VARCHAR);
-    END IF;
-
-    EXECUTE 'INSERT INTO dev.orders_final (
-        run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, seller_address,
-        product_code, product_name, product_price, product_qty, order_ts
-    )
-    SELECT
-        run_id, order_id, customer_id, customer_name, customer_address, seller_id, seller_name, seller_address,
-        product_code, product_name, product_price, product_qty, order_ts
-    FROM (
-        -- Keys are not enforced on Redshift: an order staged twice, or a customer known twice, must not
-        -- load an order twice.
-        SELECT
-            o.run_id, o.order_id, o.customer_id, c.customer_name, c.customer_address,
-            o.seller_id, s.seller_name, s.seller_address,
-            o.product_code, o.product_name, o.product_price, o.product_qty, o.order_ts,
-            ROW_NUMBER() OVER (
-                PARTITION BY o.run_id, o.order_id ORDER BY o.order_ts DESC, c.customer_name, s.seller_name
-            ) AS occurrence
-        FROM dev.orders o
-        LEFT JOIN dev.customers c ON c.customer_id = o.customer_id
-        LEFT JOIN dev.sellers s ON s.seller_id = o.seller_id
-        WHERE o.' || in_runs || ' AND NOT EXISTS (
-            SELECT 1 FROM dev.orders_final f
-            WHERE f.' || in_runs || ' AND f.run_id = o.run_id AND f.order_id = o.order_id
-        )
-    ) staged
-    WHERE occurrence = 1';
-
-    -- The next audit looks at these runs, however old they are.
-    EXECUTE 'UPDATE dev.orders_audited_runs SET touched = TRUE WHERE NOT touched AND ' || in_runs || ' AND run_id IN (
-        SELECT run_id FROM dev.orders
-    )';
-    EXECUTE 'INSERT INTO dev.orders_audited_runs (run_id, touched)
-    SELECT DISTINCT run_id, TRUE FROM dev.orders o WHERE o.' || in_runs || ' AND NOT EXISTS (
-        SELECT 1 FROM dev.orders_audited_runs a WHERE a.run_id = o.run_id
-    )';
-
-    EXECUTE 'DELETE FROM dev.orders WHERE ' || in_runs || ' AND EXISTS (
-        SELECT 1 FROM dev.orders_final f
-        WHERE f.' || in_runs || ' AND f.run_id = orders.run_id AND f.order_id = orders.order_id
-    )';
-END;
-$$ LANGUAGE plpgsql SET timezone TO 'UTC';
-
--- Final against the S3 staging area: records every mismatch once.
---
--- Five procedures share one worker. dev.audit_orders_sp() looks at a window: the newest runs, the runs that a load has touched
--- since the last audit, and those with unresolved mismatches. dev.audit_orders_sweep_sp() looks at everything, or at the newest
--- runs of a given number, and removes old RESOLVED rows. dev.audit_orders_between_sp(low, high) looks at a span of runs. What
--- is outside stays as it is.
+-- These procedures share one worker; what one does not look at stays as it is:
+--   dev.audit_orders_sp() a window: the 10 newest runs, those that a load has touched since the last audit, and those with
+--     unresolved mismatches
+--   dev.audit_orders_sweep_sp() everything, or so many of the newest runs; removes old RESOLVED rows
+--   dev.audit_orders_between_sp(low, high) a span of runs
 --
 -- Idempotent. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons are NULL-safe, and count
--- trailing blanks. The audit table is written only at the end, and only where something changes. An audit holds the mutex of
--- the load, too: a load beside it would let it find rows that are about to be there.
+-- trailing blanks. The audit table is written only at the end, and only where something changes. An audit holds the mutex of the
+-- load, too: a load beside it would let it find rows that are about to be there.
 --
 -- Every procedure sets the time zone, because GETDATE() is in the session's.
 CREATE OR REPLACE PROCEDURE dev.audit_orders_sp() AS $$
@@ -116,57 +75,66 @@ CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp(newest_runs BIGINT) AS $$
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
     CALL dev.audit_orders_worker_sp(newest_runs, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
-    DELETE FROM dev.orders_audit WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
+    DELETE FROM dev.orders_audit
+    WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
 -- Audits the newest runs, or a span of runs, or everything. Called by the procedures above.
 CREATE OR REPLACE PROCEDURE dev.audit_orders_worker_sp(newest_runs BIGINT, low BIGINT, high BIGINT) AS $$
 DECLARE
-    -- A run whose newest order is younger than so many minutes is not judged: S3 and Redshift may not both have all of it yet.
+    -- A run whose newest row is younger than so many minutes is not judged: one side may not have all of it yet.
     settling_minutes CONSTANT BIGINT := 0;
     -- Of one run and kind so many rows are recorded; the rest is one row with a count.
     most_recorded CONSTANT BIGINT := 1000;
-    -- A list of runs in SQL ends at about so many characters: a VARCHAR holds 65,535 bytes.
-    most_characters CONSTANT BIGINT := 50000;
+    -- A list of runs in SQL ends at about so many bytes: a statement for EXECUTE holds it twice, in a VARCHAR of 65,535.
+    most_bytes CONSTANT BIGINT := 15000;
     -- What is compared, in the types in which both sides can be.
-    typed_columns CONSTANT VARCHAR(2048) :=
-        'CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id,
-        CAST(customer_id AS BIGINT) AS customer_id, CAST(seller_id AS BIGINT) AS seller_id,
-        CAST(product_code AS VARCHAR(64)) AS product_code, CAST(product_name AS VARCHAR(256)) AS product_name,
-        CAST(product_price AS DECIMAL(12, 2)) AS product_price, CAST(product_qty AS INTEGER) AS product_qty,
+    typed_columns CONSTANT VARCHAR(65535) :=
+        'CAST(run_id AS BIGINT) AS run_id,
+        CAST(order_id AS BIGINT) AS order_id,
+        CAST(customer_id AS BIGINT) AS customer_id,
+        CAST(seller_id AS BIGINT) AS seller_id,
+        CAST(product_code AS VARCHAR(64)) AS product_code,
+        CAST(product_name AS VARCHAR(256)) AS product_name,
+        CAST(product_price AS DECIMAL(12, 2)) AS product_price,
+        CAST(product_qty AS INTEGER) AS product_qty,
         CAST(order_ts AS TIMESTAMP) AS order_ts';
     -- Each row of a key on its own, in an order that does not change from audit to audit.
-    numbered_columns CONSTANT VARCHAR(2048) :=
+    numbered_columns CONSTANT VARCHAR(65535) :=
         '1 AS present, run_id, order_id, customer_id, seller_id, product_code, product_name, product_price, product_qty, order_ts,
         ROW_NUMBER() OVER (
             PARTITION BY run_id, order_id
-            ORDER BY order_ts DESC, product_code, product_name, product_price, product_qty, customer_id, seller_id
+            ORDER BY order_ts DESC, customer_id, seller_id, product_code, product_name, product_price, product_qty
         ) AS occurrence';
     -- A row becomes a number of 64 bits: Fingerprint64 of the FNV hash of its columns, with which of them are NULL and how long
     -- the texts are, so that no two rows are the same bytes. DECIMAL(38,0) holds the sum of 10^18 such numbers. The sums of two
     -- sets of rows that differ are equal by chance alone, about once in 2^63 runs: the fingerprint is not linear, so that
     -- swapped values do not cancel out.
-    sum_of_rows CONSTANT VARCHAR(4096) :=
+    sum_of_rows CONSTANT VARCHAR(65535) :=
         'CAST(SUM(farmfingerprint64(CAST(
-            fnv_hash(COALESCE(product_qty, 0), fnv_hash(COALESCE(product_price, 0),
-            fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
-            fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(seller_id, 0),
-            fnv_hash(COALESCE(customer_id, 0), fnv_hash(COALESCE(order_id, 0), fnv_hash(
-                CASE WHEN order_id IS NULL THEN 1 ELSE 0 END + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
-                + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END + CASE WHEN product_code IS NULL THEN 8 ELSE 0 END
-                + CASE WHEN product_name IS NULL THEN 16 ELSE 0 END + CASE WHEN product_price IS NULL THEN 32 ELSE 0 END
-                + CASE WHEN product_qty IS NULL THEN 64 ELSE 0 END + CASE WHEN order_ts IS NULL THEN 128 ELSE 0 END
-                + CAST(256 AS BIGINT) * COALESCE(OCTET_LENGTH(product_code), 0)
-                + CAST(16777216 AS BIGINT) * COALESCE(OCTET_LENGTH(product_name), 0), 0))))))))) AS VARCHAR))) AS DECIMAL(38, 0))';
+            fnv_hash(COALESCE(product_name, ''''), fnv_hash(COALESCE(OCTET_LENGTH(product_name), -1),
+            fnv_hash(COALESCE(product_code, ''''), fnv_hash(COALESCE(OCTET_LENGTH(product_code), -1),
+            fnv_hash(COALESCE(order_ts, TIMESTAMP ''1970-01-01''),
+            fnv_hash(COALESCE(product_qty, 0),
+            fnv_hash(COALESCE(product_price, 0),
+            fnv_hash(COALESCE(seller_id, 0),
+            fnv_hash(COALESCE(customer_id, 0),
+            fnv_hash(COALESCE(order_id, 0),
+            fnv_hash(CAST(CASE WHEN order_id IS NULL THEN 1 ELSE 0 END
+                + CASE WHEN customer_id IS NULL THEN 2 ELSE 0 END
+                + CASE WHEN seller_id IS NULL THEN 4 ELSE 0 END
+                + CASE WHEN product_price IS NULL THEN 8 ELSE 0 END
+                + CASE WHEN product_qty IS NULL THEN 16 ELSE 0 END
+                + CASE WHEN order_ts IS NULL THEN 32 ELSE 0 END AS BIGINT), CAST(0 AS BIGINT)))))))))))) AS VARCHAR))) AS DECIMAL(38, 0))';
     listed RECORD;
     first_run BIGINT;
     list VARCHAR(65535) := '';
     in_window VARCHAR(65535);
     in_differing VARCHAR(65535);
-    without_run VARCHAR(32);
-    in_staging BIGINT;
-    in_final BIGINT;
+    without_run VARCHAR(160);
+    in_source BIGINT;
+    in_target BIGINT;
     this_audit BIGINT;
     swept BIGINT;
     written BIGINT;
@@ -192,68 +160,63 @@ BEGIN
             first_run := NULL;
         ELSE
             FOR listed IN
-                SELECT run_id FROM dev.orders_audited_runs WHERE touched AND run_id < first_run
+                SELECT run_id AS run FROM dev.orders_audited_runs WHERE touched AND run_id < first_run
                 UNION SELECT run_id FROM dev.orders_audit
                 WHERE (status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL) AND run_id < first_run
                 ORDER BY 1 DESC
             LOOP
                 -- More than fit in are left to the sweep.
-                EXIT WHEN LENGTH(list) > most_characters;
-                list := list || ',' || CAST(listed.run_id AS VARCHAR);
+                EXIT WHEN OCTET_LENGTH(list) > most_bytes;
+                list := list || ',' || CAST(listed.run AS VARCHAR);
             END LOOP;
             in_window := '(run_id >= ' || CAST(first_run AS VARCHAR) || ' OR run_id IS NULL'
                 || CASE WHEN list = '' THEN '' ELSE ' OR run_id IN (' || SUBSTRING(list, 2) || ')' END || ')';
         END IF;
     END IF;
     IF in_window IS NULL THEN
-        RAISE EXCEPTION 'an audit of a span of runs takes the lowest and the highest run_id; nothing was audited';
+        RAISE EXCEPTION 'an audit of a span of runs takes the lowest and the highest run; nothing was audited';
     END IF;
 
     -- First stage: for each run the rows of both sides, and a sum over them.
     DROP TABLE IF EXISTS audit_orders_worker_sp_runs;
     EXECUTE 'CREATE TEMP TABLE audit_orders_worker_sp_runs AS
-    SELECT run_id, CAST(SUM(staging_rows) AS BIGINT) AS staging_rows, CAST(SUM(final_rows) AS BIGINT) AS final_rows,
-        SUM(staging_rows) <> SUM(final_rows) OR SUM(staging_sum) <> SUM(final_sum) AS differs, TRUE AS judged,
-        MAX(newest) AS newest
+    SELECT run_id, CAST(SUM(source_rows) AS BIGINT) AS source_rows, CAST(SUM(target_rows) AS BIGINT) AS target_rows,
+        SUM(source_rows) <> SUM(target_rows) OR SUM(source_sum) <> SUM(target_sum) AS differs, TRUE AS judged,
+        FALSE AS expired, MAX(newest) AS newest
     FROM (
-        SELECT run_id, COUNT(*) AS staging_rows, 0 AS final_rows, MAX(order_ts) AS newest,
-            ' || sum_of_rows || ' AS staging_sum,
-            CAST(0 AS DECIMAL(38, 0)) AS final_sum
-        FROM (
-            SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area
-            WHERE ' || REPLACE(in_window, 'run_id', 'CAST(run_id AS BIGINT)') || '
-        ) staging GROUP BY run_id
+        SELECT run_id, COUNT(*) AS source_rows, 0 AS target_rows, MAX(order_ts) AS newest,
+            ' || sum_of_rows || ' AS source_sum, CAST(0 AS DECIMAL(38, 0)) AS target_sum
+        FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_window || ' GROUP BY run_id
         UNION ALL
-        SELECT run_id, 0, COUNT(*), MAX(order_ts), CAST(0 AS DECIMAL(38, 0)),
-            ' || sum_of_rows || '
-        FROM (SELECT ' || typed_columns || ' FROM dev.orders_final WHERE ' || in_window || ') final GROUP BY run_id
+        SELECT run_id, 0, COUNT(*), MAX(order_ts), CAST(0 AS DECIMAL(38, 0)), ' || sum_of_rows || '
+        FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_window || ' GROUP BY run_id
     ) sides GROUP BY run_id';
 
-    SELECT SUM(staging_rows), SUM(final_rows) INTO in_staging, in_final FROM audit_orders_worker_sp_runs;
-    IF in_staging = 0 AND in_final > 0 THEN
-        RAISE EXCEPTION 'S3 staging has no rows of the audited runs, and dev.orders_final has %: see whether the partitions of s3_staging_schema.new_orders_staging_area are registered, and its files there; nothing was recorded', in_final;
+    SELECT SUM(source_rows), SUM(target_rows) INTO in_source, in_target FROM audit_orders_worker_sp_runs;
+    IF in_source = 0 AND in_target > 0 THEN
+        RAISE EXCEPTION 's3_staging_schema.new_orders_staging_area has no rows of the audited runs, and dev.orders_final has %: see whether the partitions are registered, if it is an external table, and its files there; nothing was recorded', in_target;
     END IF;
     UPDATE audit_orders_worker_sp_runs SET judged = FALSE
     WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute';
-    -- Runs older than the newest are here because they are unresolved, or were loaded late. Where S3 has none of their rows, a
-    -- lifecycle rule may have removed the files: only an audit of everything, or of their span, judges that.
-    UPDATE audit_orders_worker_sp_runs SET judged = FALSE
-    WHERE run_id < first_run AND staging_rows = 0 AND final_rows > 0;
+    -- Runs older than the newest are here because they are unresolved, or were loaded late. Where the source has none of their rows,
+    -- a lifecycle rule may have removed the files: only an audit of everything, or of their span, judges that.
+    UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE
+    WHERE run_id < first_run AND source_rows = 0 AND target_rows > 0;
 
     -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too, if they are
     -- in the window: a span has none.
     UPDATE audit_orders_worker_sp_runs SET differs = FALSE
-    WHERE NOT judged OR staging_rows = 0 OR final_rows = 0 OR run_id IS NULL;
+    WHERE NOT judged OR source_rows = 0 OR target_rows = 0 OR run_id IS NULL;
     without_run := CASE WHEN low IS NULL THEN 'run_id IS NULL' ELSE 'FALSE' END;
     list := '';
     FOR listed IN
-        SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs ORDER BY 1
+        SELECT run_id AS run FROM audit_orders_worker_sp_runs WHERE differs ORDER BY 1
     LOOP
-        list := list || ',' || CAST(listed.run_id AS VARCHAR);
-        EXIT WHEN LENGTH(list) > most_characters;
+        list := list || ',' || CAST(listed.run AS VARCHAR);
+        EXIT WHEN OCTET_LENGTH(list) > most_bytes;
     END LOOP;
     in_differing := CASE
-        WHEN LENGTH(list) > most_characters THEN in_window
+        WHEN OCTET_LENGTH(list) > most_bytes THEN in_window
         WHEN list = '' THEN without_run
         ELSE '(run_id IN (' || SUBSTRING(list, 2) || ') OR ' || without_run || ')'
     END;
@@ -274,9 +237,7 @@ BEGIN
 
     EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
         (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT
-        run_id,
-        kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
+    SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
         order_id, kind, differing_columns, values_md5, order_ts, 1, 1
     FROM (
         SELECT
@@ -288,20 +249,13 @@ BEGIN
                 ELSE ''DIFFERENT''
             END AS kind,
             CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE TRIM(
-                CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL)
-                    THEN '''' ELSE ''customer_id '' END
-                || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL)
-                    THEN '''' ELSE ''seller_id '' END
-                || CASE WHEN s.product_code || ''|'' = f.product_code || ''|'' OR (s.product_code IS NULL AND f.product_code IS NULL)
-                    THEN '''' ELSE ''product_code '' END
-                || CASE WHEN s.product_name || ''|'' = f.product_name || ''|'' OR (s.product_name IS NULL AND f.product_name IS NULL)
-                    THEN '''' ELSE ''product_name '' END
-                || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL)
-                    THEN '''' ELSE ''product_price '' END
-                || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL)
-                    THEN '''' ELSE ''product_qty '' END
-                || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL)
-                    THEN '''' ELSE ''order_ts '' END
+                CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL) THEN '''' ELSE ''customer_id '' END
+                || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL) THEN '''' ELSE ''seller_id '' END
+                || CASE WHEN s.product_code || ''|'' = f.product_code || ''|'' OR (s.product_code IS NULL AND f.product_code IS NULL) THEN '''' ELSE ''product_code '' END
+                || CASE WHEN s.product_name || ''|'' = f.product_name || ''|'' OR (s.product_name IS NULL AND f.product_name IS NULL) THEN '''' ELSE ''product_name '' END
+                || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL) THEN '''' ELSE ''product_price '' END
+                || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL) THEN '''' ELSE ''product_qty '' END
+                || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL) THEN '''' ELSE ''order_ts '' END
             ) END AS differing_columns,
             -- The values of both sides: another value in the same column is a change too.
             MD5(
@@ -321,46 +275,44 @@ BEGIN
                 || ''|'' || COALESCE(TO_CHAR(f.order_ts, ''YYYY-MM-DD HH24:MI:SS.US''), ''-'')
             ) AS values_md5,
             COALESCE(s.order_ts, f.order_ts) AS order_ts,
-            s.present AS in_staging,
-            f.present AS in_redshift
+            s.present AS in_source,
+            f.present AS in_target
         FROM (
             SELECT ' || numbered_columns || '
-            FROM (
-                SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area
-                WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
-            ) staging
+            FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
         ) s
         FULL JOIN (
             SELECT ' || numbered_columns || '
-            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final WHERE ' || in_differing || ') final
-        ) f ON f.run_id = s.run_id AND f.order_id = s.order_id AND f.occurrence = s.occurrence
+            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
+        ) f ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END AND f.occurrence = s.occurrence
         -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
         -- every audit would find that it has changed.
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
-    WHERE (in_staging IS NULL OR in_redshift IS NULL OR differing_columns <> '''') AND (
+    WHERE (in_source IS NULL OR in_target IS NULL OR differing_columns <> '''') AND (
         run_id IS NULL OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
     )';
 
     EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
         (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT
-        f.run_id, ''DUPLICATE_IN_REDSHIFT:'' || CAST(f.run_id AS VARCHAR) || '':'' || CAST(f.order_id AS VARCHAR),
-        f.order_id, ''DUPLICATE_IN_REDSHIFT'', '''', MD5(CAST(f.copies AS VARCHAR)), f.newest, 1, 1
+    SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
+        order_id, kind, '''', MD5(CAST(copies AS VARCHAR)), order_ts, 1, 1
     FROM (
-        SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
-        FROM dev.orders_final WHERE ' || in_differing || '
-            AND run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
-        GROUP BY run_id, order_id
-        HAVING COUNT(*) > 1
-    ) f
-    LEFT JOIN (
-        SELECT CAST(run_id AS BIGINT) AS run_id, CAST(order_id AS BIGINT) AS order_id, COUNT(*) AS copies
-        FROM s3_staging_schema.new_orders_staging_area
-        WHERE ' || REPLACE(in_differing, 'run_id', 'CAST(run_id AS BIGINT)') || '
-        GROUP BY CAST(run_id AS BIGINT), CAST(order_id AS BIGINT)
-    ) s ON s.run_id = f.run_id AND s.order_id = f.order_id
-    WHERE f.order_id IS NOT NULL AND f.copies > COALESCE(s.copies, 0)';
+        SELECT f.run_id, f.order_id, ''DUPLICATE_IN_REDSHIFT'' AS kind, f.copies, f.newest AS order_ts
+        FROM (
+            SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
+            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
+                AND (run_id IS NULL OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs))
+            GROUP BY run_id, order_id
+            HAVING COUNT(*) > 1
+        ) f
+        LEFT JOIN (
+            SELECT run_id, order_id, COUNT(*) AS copies
+            FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
+            GROUP BY run_id, order_id
+        ) s ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END
+        WHERE f.copies > COALESCE(s.copies, 0)
+    ) duplicates';
 
     -- Which rows of a run and kind are recorded, where there are too many: first those that the audit table knows. A row must
     -- not be resolved because another took its place.
@@ -385,20 +337,20 @@ BEGIN
 
     -- Above the limit the rest is one row with a count; so is a run that one side lacks whole.
     INSERT INTO audit_orders_worker_sp_mismatches
-        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT run_id, kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':+', NULL, kind, '',
+        (run_id, mismatch_key, kind, differing_columns, values_md5, order_ts, row_count, place)
+    SELECT run_id, kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':+', kind, '',
         MD5(CAST(COUNT(*) AS VARCHAR)), MAX(order_ts), COUNT(*), 0
     FROM audit_orders_worker_sp_mismatches WHERE place > most_recorded GROUP BY run_id, kind;
     DELETE FROM audit_orders_worker_sp_mismatches WHERE place > most_recorded;
     INSERT INTO audit_orders_worker_sp_mismatches
-        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT run_id, kind || ':' || CAST(run_id AS VARCHAR) || ':*', NULL, kind, '',
+        (run_id, mismatch_key, kind, differing_columns, values_md5, order_ts, row_count, place)
+    SELECT run_id, kind || ':' || COALESCE(CAST(run_id AS VARCHAR), '') || ':*', kind, '',
         MD5(CAST(one_sided AS VARCHAR)), newest, one_sided, 0
     FROM (
-        SELECT run_id, staging_rows + final_rows AS one_sided, newest,
-            CASE WHEN final_rows = 0 THEN 'MISSING_IN_REDSHIFT' ELSE 'MISSING_IN_STAGING' END AS kind
+        SELECT run_id, source_rows + target_rows AS one_sided, newest,
+            CASE WHEN target_rows = 0 THEN 'MISSING_IN_REDSHIFT' ELSE 'MISSING_IN_STAGING' END AS kind
         FROM audit_orders_worker_sp_runs
-        WHERE judged AND run_id IS NOT NULL AND (staging_rows = 0 OR final_rows = 0)
+        WHERE judged AND run_id IS NOT NULL AND (source_rows = 0 OR target_rows = 0)
     ) whole;
 
     -- From here on the audit table is written. A row from before there were kinds is the mismatch that is found now.
@@ -440,8 +392,8 @@ BEGIN
         values_md5 = m.values_md5,
         order_ts = m.order_ts,
         row_count = m.row_count
-    FROM audit_orders_worker_sp_mismatches m
-    WHERE ' || REPLACE(in_window, 'run_id', 'orders_audit.run_id') || ' AND m.mismatch_key = orders_audit.mismatch_key AND (
+    FROM (SELECT mismatch_key, differing_columns, values_md5, order_ts, row_count FROM audit_orders_worker_sp_mismatches) m
+    WHERE ' || in_window || ' AND m.mismatch_key = orders_audit.mismatch_key AND (
         COALESCE(orders_audit.status, ''RESOLVED'') = ''RESOLVED''
         OR COALESCE(orders_audit.differing_columns, '''') <> m.differing_columns
         OR COALESCE(orders_audit.values_md5, '''') <> m.values_md5
@@ -466,8 +418,7 @@ BEGIN
         WHERE silenced_until > GETDATE() AND ' || in_window || ' GROUP BY run_id
     ) silence ON silence.run_id = m.run_id OR (silence.run_id IS NULL AND m.run_id IS NULL)
     WHERE NOT EXISTS (
-        SELECT 1 FROM dev.orders_audit a
-        WHERE ' || REPLACE(in_window, 'run_id', 'a.run_id') || ' AND a.mismatch_key = m.mismatch_key
+        SELECT 1 FROM dev.orders_audit WHERE ' || in_window || ' AND orders_audit.mismatch_key = m.mismatch_key
     )';
     GET DIAGNOSTICS affected := ROW_COUNT;
 
@@ -476,10 +427,7 @@ BEGIN
         INSERT INTO dev.orders_audit_number (number, everything) VALUES (this_audit, swept = 1 OR in_window = 'TRUE');
     END IF;
     UPDATE dev.orders_audited_runs SET touched = FALSE
-    WHERE touched AND run_id IN (
-        SELECT run_id FROM audit_orders_worker_sp_runs
-        WHERE judged OR (run_id < first_run AND staging_rows = 0 AND final_rows > 0)
-    );
+    WHERE touched AND run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE judged OR expired);
     INSERT INTO dev.orders_audited_runs (run_id, touched)
     SELECT run_id, FALSE FROM audit_orders_worker_sp_runs r
     WHERE run_id IS NOT NULL AND judged AND NOT EXISTS (
@@ -519,7 +467,7 @@ BEGIN
         SELECT COUNT(*) INTO present FROM information_schema.columns
         WHERE table_schema = 'dev' AND table_name = 'orders_audit' AND column_name = wanted.name;
         IF present = 0 THEN
-            EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || wanted.name || ' ' || wanted.type;
+            EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || QUOTE_IDENT(wanted.name) || ' ' || wanted.type;
             -- Before there was a row_count, values_md5 was made otherwise. NULL is taken for unchanged by the next audit.
             IF wanted.name = 'row_count' THEN
                 EXECUTE 'UPDATE dev.orders_audit SET values_md5 = NULL WHERE kind <> ''DUPLICATE_IN_REDSHIFT''';
@@ -534,8 +482,7 @@ BEGIN
     EXECUTE 'UPDATE dev.orders_audit SET
         status = COALESCE(status, ''NEW''),
         kind = COALESCE(kind, ''UNKNOWN''),
-        mismatch_key = COALESCE(mismatch_key, COALESCE(kind, ''UNKNOWN'') || '':''
-            || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), '''')),
+        mismatch_key = COALESCE(mismatch_key, COALESCE(kind, ''UNKNOWN'') || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), '''')),
         first_seen_at = COALESCE(first_seen_at, GETDATE()),
         last_seen_at = COALESCE(last_seen_at, GETDATE()),
         changed_in = COALESCE(changed_in, 0),
@@ -549,7 +496,7 @@ BEGIN
     DROP TABLE IF EXISTS migrate_orders_audit_sp_several;
     EXECUTE 'CREATE TEMP TABLE migrate_orders_audit_sp_several AS
         SELECT mismatch_key, MIN(run_id) AS run_id, MIN(order_id) AS order_id, MIN(kind) AS kind,
-            MIN(differing_columns) AS differing_columns, MIN(order_ts) AS order_ts,
+            MIN(differing_columns) AS differing_columns, MIN(order_ts) AS order_ts, 
             MIN(CASE WHEN status <> ''RESOLVED'' THEN status END) AS status,
             MIN(CASE WHEN status <> ''RESOLVED'' THEN first_seen_at END) AS first_seen_at,
             MAX(last_seen_at) AS last_seen_at, MAX(changed_in) AS changed_in, MAX(notified_at) AS notified_at,
