@@ -2,6 +2,7 @@
 //! becomes of both when the function is killed at any step.
 
 mod killed;
+mod tables;
 
 use loader::tools;
 use redshift_data_local::faults::{Fault, FaultKind};
@@ -18,6 +19,7 @@ use tests::{Any, Outcome, failed, run, tests};
 use tokio::process::Command;
 
 use killed::*;
+use tables::*;
 
 const TIME: Duration = Duration::from_secs(120);
 
@@ -349,6 +351,7 @@ fn main() -> ExitCode {
         above_the_limit_a_digest_goes_out_once,
         no_id_is_too_long_or_taken_for_another,
         another_audit_table_is_configuration,
+        tables_of_public_benchmarks_are_audited_and_told,
         what_an_overlapping_audit_adds_is_not_lost,
         two_overlapping_executions_lose_nothing,
         a_retry_after_another_execution_sends_nothing_twice,
