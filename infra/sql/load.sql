@@ -66,9 +66,12 @@ BEGIN
         SELECT 1 FROM dev.orders_audited_runs a WHERE a.run_id = o.run_id
     )';
 
-    EXECUTE 'DELETE FROM dev.orders WHERE ' || in_runs || ' AND EXISTS (
-        SELECT 1 FROM dev.orders_final f
-        WHERE f.' || in_runs || ' AND f.run_id = orders.run_id AND f.order_id = orders.order_id
-    )';
+    -- By a table of its own, so that no plan is made for the few rows that statistics from before the INSERT expect.
+    DROP TABLE IF EXISTS enriched_orders_sp_loaded;
+    EXECUTE 'CREATE TEMP TABLE enriched_orders_sp_loaded AS
+    SELECT DISTINCT run_id, order_id FROM dev.orders_final WHERE ' || in_runs;
+    DELETE FROM dev.orders USING enriched_orders_sp_loaded l
+    WHERE orders.run_id = l.run_id AND orders.order_id = l.order_id;
+    DROP TABLE enriched_orders_sp_loaded;
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';

@@ -88,7 +88,7 @@ DECLARE
     -- Of one run and kind so many rows are recorded; the rest is one row with a count.
     most_recorded CONSTANT BIGINT := 1000;
     -- A list of runs in SQL ends at about so many bytes: a statement for EXECUTE holds it twice, in a VARCHAR of 65,535.
-    most_bytes CONSTANT BIGINT := 15000;
+    most_bytes CONSTANT BIGINT := 8000;
     -- What is compared, in the types in which both sides can be.
     typed_columns CONSTANT VARCHAR(65535) :=
         'CAST(run_id AS BIGINT) AS run_id,
@@ -197,7 +197,7 @@ BEGIN
         RAISE EXCEPTION 's3_staging_schema.new_orders_staging_area has no rows of the audited runs, and dev.orders_final has %: see whether the partitions are registered, if it is an external table, and its files there; nothing was recorded', in_target;
     END IF;
     UPDATE audit_orders_worker_sp_runs SET judged = FALSE
-    WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute';
+    WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute' AND newest <= GETDATE();
     -- Runs older than the newest are here because they are unresolved, or were loaded late. Where the source has none of their rows,
     -- a lifecycle rule may have removed the files: only an audit of everything, or of their span, judges that.
     UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE
@@ -207,7 +207,8 @@ BEGIN
     -- in the window: a span has none.
     UPDATE audit_orders_worker_sp_runs SET differs = FALSE
     WHERE NOT judged OR source_rows = 0 OR target_rows = 0 OR run_id IS NULL;
-    without_run := CASE WHEN low IS NULL THEN 'run_id IS NULL' ELSE 'FALSE' END;
+    SELECT COUNT(*) INTO affected FROM audit_orders_worker_sp_runs WHERE NOT judged AND run_id IS NULL;
+    without_run := CASE WHEN low IS NULL AND affected = 0 THEN 'run_id IS NULL' ELSE 'FALSE' END;
     list := '';
     FOR listed IN
         SELECT run_id AS run FROM audit_orders_worker_sp_runs WHERE differs ORDER BY 1
@@ -248,7 +249,7 @@ BEGIN
                 WHEN s.present IS NULL THEN ''MISSING_IN_STAGING''
                 ELSE ''DIFFERENT''
             END AS kind,
-            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE TRIM(
+            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE LEFT(TRIM(
                 CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL) THEN '''' ELSE ''customer_id '' END
                 || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL) THEN '''' ELSE ''seller_id '' END
                 || CASE WHEN s.product_code || ''|'' = f.product_code || ''|'' OR (s.product_code IS NULL AND f.product_code IS NULL) THEN '''' ELSE ''product_code '' END
@@ -256,7 +257,7 @@ BEGIN
                 || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL) THEN '''' ELSE ''product_price '' END
                 || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL) THEN '''' ELSE ''product_qty '' END
                 || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL) THEN '''' ELSE ''order_ts '' END
-            ) END AS differing_columns,
+            ), 256) END AS differing_columns,
             -- The values of both sides: another value in the same column is a change too.
             MD5(
                 COALESCE(CAST(s.customer_id AS VARCHAR), ''-'')
@@ -290,7 +291,7 @@ BEGIN
         WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
     ) compared
     WHERE (in_source IS NULL OR in_target IS NULL OR differing_columns <> '''') AND (
-        run_id IS NULL OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
+        ' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
     )';
 
     EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
@@ -302,7 +303,7 @@ BEGIN
         FROM (
             SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
             FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
-                AND (run_id IS NULL OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs))
+                AND (' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs))
             GROUP BY run_id, order_id
             HAVING COUNT(*) > 1
         ) f
@@ -366,7 +367,9 @@ BEGIN
     WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'' OR status IS NULL) AND ' || in_window || ' AND NOT EXISTS (
         SELECT 1 FROM audit_orders_worker_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
     ) AND NOT EXISTS (
-        SELECT 1 FROM audit_orders_worker_sp_runs r WHERE NOT r.judged AND r.run_id = orders_audit.run_id
+        SELECT 1 FROM audit_orders_worker_sp_runs r WHERE NOT r.judged AND (
+            r.run_id = orders_audit.run_id OR (r.run_id IS NULL AND orders_audit.run_id IS NULL)
+        )
     )';
 
     -- Known: NEW again if it was resolved or has changed. One that returns begins a new life: it has not waited since its
@@ -465,7 +468,8 @@ BEGIN
         UNION ALL SELECT 'closed_by', 'VARCHAR(512)'
     LOOP
         SELECT COUNT(*) INTO present FROM information_schema.columns
-        WHERE table_schema = 'dev' AND table_name = 'orders_audit' AND column_name = wanted.name;
+        WHERE LOWER(table_schema) = LOWER('dev') AND LOWER(table_name) = LOWER('orders_audit')
+            AND LOWER(column_name) = LOWER(wanted.name);
         IF present = 0 THEN
             EXECUTE 'ALTER TABLE dev.orders_audit ADD COLUMN ' || QUOTE_IDENT(wanted.name) || ' ' || wanted.type;
             -- Before there was a row_count, values_md5 was made otherwise. NULL is taken for unchanged by the next audit.

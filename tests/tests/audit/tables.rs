@@ -109,7 +109,7 @@ impl Public {
             "name": self.name, "source": format!("s3.{}", self.name), "target": format!("dwh.{}", self.name),
             "run": column(self.run), "key": keys.into_iter().map(column).collect::<Vec<_>>(),
             "columns": columns.into_iter().map(column).collect::<Vec<_>>(),
-            "window": if self.run.contains("VARCHAR") { json!({"days": 40_000}) } else { json!({"runs": 10}) },
+            "window": if self.run.contains("VARCHAR") { json!({"days": 36_500}) } else { json!({"runs": 10}) },
         });
         if let Some(time) = self.time {
             declared["time"] = json!(time);

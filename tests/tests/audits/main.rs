@@ -3,6 +3,7 @@
 mod oracle;
 mod pair;
 mod value;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use tests::{Any, Outcome, failed, run, tests};
 
 use oracle::{Mismatch, mismatches};
 use pair::Pair;
+use windows::*;
 
 /// How many pairs, without AUDIT_PAIRS.
 const PAIRS: u64 = 200;
@@ -137,5 +139,12 @@ fn main() -> ExitCode {
         warehouse.reset().await.expect("tables");
         Database { warehouse, postgres, _dir: dir }
     };
-    run(tests![random_pairs_are_audited_exactly], start, async |database: Database| database.postgres.stop().await)
+    let tests = tests![
+        random_pairs_are_audited_exactly,
+        runs_of_the_last_days_are_audited_and_older_ones_are_not,
+        more_runs_than_a_list_holds_are_all_audited,
+        a_young_run_is_left_alone_with_or_without_a_name,
+        a_declaration_may_grow,
+    ];
+    run(tests, start, async |database: Database| database.postgres.stop().await)
 }

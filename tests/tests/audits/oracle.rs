@@ -25,6 +25,8 @@ impl Mismatch {
 
 type Values = Vec<Option<Value>>;
 type Sides = (Vec<Values>, Vec<Values>);
+/// Of one key, on both sides.
+type Copies<'a> = (Vec<&'a Values>, Vec<&'a Values>);
 
 fn stored(value: &Option<Value>) -> Option<String> {
     value.as_ref().map(Value::stored)
@@ -58,7 +60,7 @@ pub(crate) fn mismatches(pair: &Pair) -> Vec<Mismatch> {
 }
 
 fn of_rows(pair: &Pair, run: &Option<String>, source: &[Values], target: &[Values]) -> Vec<Mismatch> {
-    let mut keys: BTreeMap<Vec<Option<String>>, (Vec<&Values>, Vec<&Values>)> = BTreeMap::new();
+    let mut keys: BTreeMap<Vec<Option<String>>, Copies<'_>> = BTreeMap::new();
     let key = |row: &Values| row[1..=pair.keys].iter().map(stored).collect::<Vec<_>>();
     for row in source {
         keys.entry(key(row)).or_default().0.push(row);

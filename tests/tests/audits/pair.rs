@@ -20,6 +20,8 @@ pub(crate) struct Column {
     pub(crate) tolerance: Option<u32>,
     ignore_case: bool,
     ignore_blanks: bool,
+    /// The run or a key: without blanks at its end.
+    tells_apart: bool,
 }
 
 impl Column {
@@ -27,6 +29,7 @@ impl Column {
     pub(crate) fn value(&self, text: &str) -> Value {
         match self.of.value(text) {
             Value::Text(text) => {
+                let text = if self.tells_apart { text.trim_end_matches(' ').to_owned() } else { text };
                 let text = if self.ignore_blanks { text.trim_matches(' ').to_owned() } else { text };
                 // The databases of the tests know no case but that of ASCII.
                 Value::Text(if self.ignore_case { text.to_ascii_lowercase() } else { text })
@@ -112,6 +115,7 @@ impl Pair {
                         .then(|| [5, 50, 100, 250][random.usize(..4)]),
                     ignore_case: of.is_text() && random.u8(..4) == 0,
                     ignore_blanks: of.is_text() && random.u8(..4) == 0,
+                    tells_apart: !compared,
                 }
             })
             .collect();
@@ -125,6 +129,7 @@ impl Pair {
                 tolerance: None,
                 ignore_case: false,
                 ignore_blanks: false,
+                tells_apart: false,
             });
         }
         let mut pair = Self { schema, columns, keys, time, source: Vec::new(), target: Vec::new() };
@@ -198,7 +203,7 @@ impl Pair {
         let mut declared = json!({
             "name": "pair", "source": format!("{}.source", self.schema), "target": format!("{}.\"The target\"", self.schema),
             "run": identity[0].declared(), "key": columns(&identity[1..]), "columns": columns(compared),
-            "window": if self.time.is_some() { json!({"days": 90_000}) } else { json!({"runs": 100}) },
+            "window": if self.time.is_some() { json!({"days": 36_500}) } else { json!({"runs": 100}) },
         });
         if let Some(time) = self.time {
             declared["time"] = json!(self.columns[time].name);

@@ -1,4 +1,4 @@
-//! What an audit is: the declaration `infra/audits/<name>.yaml`, read and checked.
+//! What an audit is: the declaration `infra/audits/NAME.yaml`, read and checked.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Declaration {
     pub(super) source: Qualified,
     /// Where they have to arrive.
     pub(super) target: Qualified,
-    /// Where mismatches are recorded; without it, <name>_audit in the target's schema.
+    /// Where mismatches are recorded; without it, the name with _audit behind it, in the target's schema.
     pub(super) audit_table: Option<Qualified>,
     /// The column that a notification is about: what one load brings.
     pub(super) run: Column,
@@ -98,7 +98,7 @@ pub(super) struct Window {
     #[schemars(range(min = 1))]
     pub(super) runs: Option<u32>,
     /// The runs that have rows of the last so many days, by time.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 36_500))]
     pub(super) days: Option<u32>,
 }
 
@@ -110,31 +110,17 @@ fn retention() -> u32 {
     400
 }
 
-/// Columns of the audit table, and what its procedures call their own.
-const TAKEN: [&str; 22] = [
-    "mismatch_key",
-    "kind",
-    "differing_columns",
-    "values_md5",
-    "row_count",
-    "status",
-    "first_seen_at",
-    "last_seen_at",
-    "changed_in",
-    "notified_at",
-    "notified_by",
-    "silenced_until",
-    "resolved_at",
-    "closed_by",
-    "place",
-    "newest",
-    "judged",
-    "differs",
-    "source_rows",
-    "target_rows",
-    "present",
-    "occurrence",
-];
+/// What rows are told apart by, and their time, stand beside columns and variables of the procedures: those names are taken. A test
+/// holds this beside the template.
+const TAKEN: &str = " affected changed_in closed_by copies differing_columns differs everything expired first_run first_seen_at held \
+    high in_differing in_source in_target in_window judged kind last_seen_at list listed low mismatch_key most_bytes most_recorded \
+    name newest newest_days newest_runs notified_at notified_by number numbered_columns occurrence older one_sided place present \
+    resolved_at row_count run settling_minutes silenced_until since source_columns source_rows source_sum status sum_of_rows swept \
+    target_columns target_rows target_sum this_audit touched type typed_columns until values_md5 wanted without_run written ";
+/// What a compared column must not be called either.
+const TAKEN_BY_ROWS: [&str; 2] = ["present", "occurrence"];
+/// Names that end so would make procedures that another audit has.
+const ENDINGS: [&str; 3] = ["_sweep", "_between", "_worker"];
 /// The longest run of text: lists of runs stand in a statement.
 const MAX_RUN_BYTES: u32 = 512;
 
@@ -175,8 +161,13 @@ impl Declaration {
         schema + "\n"
     }
 
+    /// What tells rows apart.
+    pub(super) fn identity(&self) -> impl Iterator<Item = &Column> {
+        std::iter::once(&self.run).chain(&self.key)
+    }
+
     pub(super) fn all_columns(&self) -> impl Iterator<Item = &Column> {
-        std::iter::once(&self.run).chain(&self.key).chain(&self.columns)
+        self.identity().chain(&self.columns)
     }
 
     fn check(&self) -> std::result::Result<(), Wrong> {
@@ -184,12 +175,12 @@ impl Declaration {
         let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.len() <= 40
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if !plain {
-            return Err((
-                self.name.referenced,
-                format!("{name:?}: lower-case letters, digits and _ are expected, at most 40"),
-            ));
+        if !plain || ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            let why =
+                "lower-case letters, digits and _ are expected, at most 40, and no end in _sweep, _between or _worker";
+            return Err((self.name.referenced, format!("{name:?}: {why}")));
         }
+        self.check_tables()?;
         let here = self.run.name.referenced;
         if !(1..=8).contains(&self.key.len()) {
             return Err((here, format!("the key has {} columns; 1 to 8 are expected", self.key.len())));
@@ -201,15 +192,33 @@ impl Declaration {
         self.check_columns()?;
         self.check_window()?;
         for filter in [&self.source_filter, &self.target_filter].into_iter().flatten() {
-            if [";", "--", "/*", "$$"].iter().any(|part| filter.value.contains(part)) || filter.value.trim().is_empty()
-            {
-                return Err((
-                    filter.referenced,
-                    "a filter is one condition of SQL, without comments or semicolons".to_owned(),
-                ));
+            if !is_one_condition(&filter.value) {
+                let why = "a filter is one condition of SQL, its quotes and parentheses closed, without comments, semicolons, $$ or \\";
+                return Err((filter.referenced, why.to_owned()));
             }
         }
         Ok(())
+    }
+
+    /// No table plays two parts, but for two filters on one table.
+    fn check_tables(&self) -> std::result::Result<(), Wrong> {
+        let folded = |table: &str| table.replace('"', "").to_lowercase();
+        let mut seen = HashSet::from([folded(&self.target.to_string())]);
+        let filtered = self.source_filter.is_some() || self.target_filter.is_some();
+        let source = (!filtered || self.source != self.target).then(|| self.source.to_string());
+        let schema = &self.target.schema;
+        let own =
+            ["audit_mutex", "audit_number", "audited_runs"].map(|end| format!("{schema}.{}_{end}", self.name.value));
+        let locks = self.locks.iter().map(Qualified::to_string);
+        let mut tables = source.into_iter().chain([self.table().to_string()]).chain(own).chain(locks);
+        match tables.find(|table| !seen.insert(folded(table))) {
+            Some(table) => {
+                let why =
+                    "plays two parts: source, target, audit_table, locks and the audit's own tables are different ones";
+                Err((self.name.referenced, format!("{table} {why}")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_columns(&self) -> std::result::Result<(), Wrong> {
@@ -221,22 +230,26 @@ impl Declaration {
             if !seen.insert(name.raw().to_lowercase()) {
                 return wrong("is declared twice");
             }
-            if TAKEN.contains(&name.raw().to_lowercase().as_str()) {
-                return wrong("is a name that the audit needs itself: give the target a view with another one");
+            let raw = name.raw().to_lowercase();
+            let is_time = self.time.as_ref().is_some_and(|time| time.value == *name);
+            let is_identity = self.identity().any(|each| std::ptr::eq(each, column));
+            if TAKEN_BY_ROWS.contains(&raw.as_str()) || (is_time || is_identity) && TAKEN.contains(&format!(" {raw} "))
+            {
+                return wrong("is a name that the audit needs itself: give the tables views with another one");
             }
             if let Some(tolerance) = column.tolerance {
-                if !column.of.kind().is_number() {
+                if !column.of.is_number() {
                     return wrong("has a tolerance, and is no number");
                 }
-                if !(tolerance.is_finite() && tolerance > 0.0) {
-                    return wrong("a tolerance is greater than 0");
+                if !(1e-9..=1e15).contains(&tolerance) {
+                    return wrong("a tolerance is 1e-9 to 1e15");
                 }
             }
             if !column.ignore.is_empty() && column.of.kind() != Kind::Text {
                 return wrong("ignores case or blanks, and is no text");
             }
         }
-        for column in std::iter::once(&self.run).chain(&self.key) {
+        for column in self.identity() {
             let (name, here) = (&column.name.value, column.name.referenced);
             if column.tolerance.is_some() {
                 return Err((here, format!("{name}: what tells rows apart has no tolerance")));
@@ -272,7 +285,9 @@ impl Declaration {
         }
         let here = self.window.referenced;
         match (self.window.value.runs, self.window.value.days) {
-            (Some(0), _) | (_, Some(0)) => Err((here, "a window has at least 1 run or day".to_owned())),
+            (Some(0), _) | (_, Some(0 | 36_501..)) => {
+                Err((here, "a window has at least 1 run, or 1 to 36500 days".to_owned()))
+            }
             (Some(_), None) if !self.run.of.kind().has_order() => {
                 let why = format!(
                     "{} has no order that says which runs are the newest: days is expected",
@@ -289,9 +304,66 @@ impl Declaration {
     }
 }
 
+/// Whether a text is a condition that ends where it ends.
+fn is_one_condition(text: &str) -> bool {
+    let mut depth = 0_i32;
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') if depth == 0 => return false,
+            (None, ')') => depth -= 1,
+            _ => {}
+        }
+    }
+    let refused = [";", "--", "/*", "$$", "\\"];
+    depth == 0 && quote.is_none() && !text.trim().is_empty() && !refused.iter().any(|part| text.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_ends_where_it_ends() {
+        for (text, holds) in [
+            ("a = 'x' AND (b > 1 OR \"c)\" IN (1, 2))", true),
+            ("note = 'it''s (so'", true),
+            ("v = '1", false),
+            ("v = 1) OR (v = 2", false),
+            ("(v = 1", false),
+            ("v LIKE 'a\\_%'", false),
+            (" ", false),
+        ] {
+            assert_eq!(is_one_condition(text), holds, "{text}");
+        }
+    }
+
+    /// Variables and aliases of the procedures that stand beside columns.
+    #[test]
+    fn the_names_that_the_procedures_need_are_taken() {
+        let word = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+        for window in ["{runs: 10}", "{days: 10}"] {
+            let audit = Declaration::parse("a.yaml", &GOOD.replace("{runs: 10}", window)).expect("good");
+            let sql = audit.sql().expect("short enough");
+            let mut names: Vec<String> = Vec::new();
+            for block in sql.split("\nDECLARE\n").skip(1) {
+                let (declared, _) = block.split_once("\nBEGIN\n").expect("a body");
+                let lines = declared.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
+                names.extend(lines.map(|line| word(line.trim())));
+            }
+            names.extend(sql.split(" AS ").skip(1).map(word));
+            let own: Vec<_> = audit.all_columns().map(|column| column.name.value.raw()).collect();
+            for name in names.iter().filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase())) {
+                assert!(
+                    own.contains(&name.as_str()) || TAKEN.contains(&format!(" {name} ")),
+                    "{name} is used, and not taken"
+                );
+            }
+        }
+    }
 
     const GOOD: &str = "\
 name: orders
@@ -329,7 +401,7 @@ window: {runs: 10}
                 "a.yaml:6:28: \"SUPER\" is no type that can be compared: SMALLINT",
             ),
             ("order_id, type: BIGINT", "order_id, type: REAL", "a.yaml:6:12: order_id: REAL tells no rows apart"),
-            ("tolerance: 0.01", "tolerance: -1", "a.yaml:8:12: price: a tolerance is greater than 0"),
+            ("tolerance: 0.01", "tolerance: -1", "a.yaml:8:12: price: a tolerance is 1e-9 to 1e15"),
             ("tolerance: 0.01", "tolerance: few", "a.yaml:8:54: invalid floating point"),
             ("tolerance: 0.01", "ignore: [case]", "a.yaml:8:12: price: ignores case or blanks, and is no text"),
             ("ignore: [case]", "tolerance: 1", "a.yaml:9:12: code: has a tolerance, and is no number"),
@@ -338,6 +410,13 @@ window: {runs: 10}
             ("time: at", "time: then", "time is one of the columns that are compared"),
             ("time: at\n", "settling_minutes: 5\n", "a.yaml:11:19: settling_minutes needs time"),
             ("{runs: 10}", "{runs: 10, days: 3}", "a.yaml:12:9: a window is either runs or days"),
+            ("target: dev.orders_final", "target: s3.orders", "s3.orders plays two parts"),
+            ("time: at", "time: at\naudit_table: dev.orders_final", "dev.orders_final plays two parts"),
+            ("time: at", "time: at\nlocks: [dev.orders_audit]", "dev.orders_audit plays two parts"),
+            ("name: orders\n", "name: orders_sweep\n", "no end in _sweep"),
+            ("order_id, type", "first_run, type", "first_run: is a name that the audit needs itself"),
+            ("type: 'DECIMAL(12, 2)'", "type: BOOLEAN", "price: has a tolerance, and is no number"),
+            ("{runs: 10}", "{days: 40000}", "1 to 36500 days"),
             ("{runs: 10}", "{}", "a window is either runs or days"),
             ("{runs: 10}", "{runs: 0}", "at least 1 run"),
             ("run_id, type: BIGINT", "run_id, type: VARCHAR(64)", "a.yaml:12:9: run_id has no order"),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 const MAX_BYTES: usize = 127;
 
 /// What has to be quoted, because it is a word of the language. [Amazon Redshift Database Developer Guide, "Reserved words"]
-const RESERVED: &str = " aes128 aes256 all allowoverwrite analyse analyze and any array as asc authorization backup between binary \
+const RESERVED: &str = " aes128 aes256 all allowoverwrite asymmetric collation concurrently current_catalog current_role current_schema fetch lateral returning symmetric tablesample variadic analyse analyze and any array as asc authorization backup between binary \
     blanksasnull both bytedict case cast check collate column connect constraint create credentials cross current_date current_time \
     current_timestamp current_user current_user_id default deferrable deflate defrag delta desc disable distinct do else emptyasnull \
     enable encode encrypt encryption end except explicit false for foreign freeze from full globaldict group having identity ignore \
@@ -60,7 +60,10 @@ impl Name {
                 (begins.then(|| name.to_ascii_lowercase())?, rest)
             }
         };
-        let holds = !name.is_empty() && name.len() <= MAX_BYTES && !name.contains(char::is_control);
+        let holds = !name.is_empty()
+            && name.len() <= MAX_BYTES
+            && !name.contains(|c: char| c.is_control() || c == '\\')
+            && !name.contains("$$");
         holds.then_some((Self(name), rest))
     }
 }
@@ -72,7 +75,8 @@ impl TryFrom<String> for Name {
         match Self::parse(&text) {
             Some((name, "")) => Ok(name),
             _ => Err(format!(
-                "{text:?} is no name of a column or table: letters, digits and _, or anything in double quotes, at most 127 bytes"
+                "{text:?} is no name of a column or table: letters, digits and _, or anything but \\ and $$ in double quotes, at most \
+                 127 bytes"
             )),
         }
     }
@@ -140,6 +144,9 @@ mod tests {
             ("\"a", ""),
             ("a; DROP TABLE x", ""),
             ("\"a\nb\"", ""),
+            ("\"a$$b\"", ""),
+            ("\"a\\b\"", ""),
+            ("returning", "\"returning\""),
         ] {
             let name = Name::try_from(text.to_owned());
             assert_eq!(name.map(|name| name.to_string()).unwrap_or_default(), sql, "{text}");

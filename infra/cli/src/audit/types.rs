@@ -116,6 +116,10 @@ impl Type {
         }
     }
 
+    pub(super) fn is_number(self) -> bool {
+        self != Self::Boolean && !matches!(self.kind(), Kind::Text | Kind::Timestamp)
+    }
+
     /// The longest text, in bytes.
     pub(super) fn bytes(self) -> u32 {
         match self {
@@ -185,10 +189,6 @@ impl Kind {
     /// Whether a later run has a greater one.
     pub(super) fn has_order(self) -> bool {
         matches!(self, Self::Integer | Self::BigInt | Self::Decimal | Self::Timestamp)
-    }
-
-    pub(super) fn is_number(self) -> bool {
-        matches!(self, Self::Integer | Self::BigInt | Self::Decimal | Self::Double)
     }
 }
 
