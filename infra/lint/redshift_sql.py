@@ -61,7 +61,7 @@ def executed(expression, constants):
             continue
         sql += "".join(constants.get(name, "") for name in re.findall(r"\w+", part))
         # CASE ... END chooses between conditions.
-        sql += " run_id = 1 " if re.search(r"\b(in_runs|in_window|in_differing|without_run)\b", part) else ""
+        sql += " run_id = 1 " if re.search(r"\b(in_runs|in_window|in_differing|without_run|judges_without_run)\b", part) else ""
         sql += " 1 " if re.search(r"\bthis_audit\b", part) else ""
         sql += "x" if re.search(r"\bwanted\.name\b", part) else ""
         sql += "BIGINT" if re.search(r"\bwanted\.type\b", part) else ""

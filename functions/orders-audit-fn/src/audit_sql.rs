@@ -162,7 +162,9 @@ pub(crate) fn mark_sql(audit: &Audit, when: When, notice: Notice, runs: &[Run]) 
     let set = notice.set(when);
     let state = match notice {
         Notice::Mismatch => {
-            format!("({UNRESOLVED} OR (closed_by IS NULL AND resolved_at > {} - INTERVAL '15 minutes'))", when.now())
+            // Who resolves by hand may leave the time out.
+            let just = format!("(resolved_at IS NULL OR resolved_at > {} - INTERVAL '15 minutes')", when.now());
+            format!("({UNRESOLVED} OR (closed_by IS NULL AND {just}))")
         }
         Notice::Resolved => CLOSABLE.to_owned(),
     };

@@ -35,13 +35,17 @@ impl AuditTable<'_> {
         }
     }
 
-    /// Remembers what was sent.
+    /// Remembers what was sent: all that can be, whatever becomes of the rest.
     pub(crate) async fn mark(&self, notice: Notice, runs: &[Run]) -> Result<()> {
+        let mut outcome = Ok(());
         for sql in mark_sql(&self.config.audit, self.when, notice, runs) {
-            self.run(&sql, "mark").await?;
+            let marked = self.run(&sql, "mark").await;
+            outcome = outcome.and(marked.map(|_| ()));
         }
-        info!(runs = runs.len(), ?notice, "marked");
-        Ok(())
+        if outcome.is_ok() {
+            info!(runs = runs.len(), ?notice, "marked");
+        }
+        outcome
     }
 
     /// Remembers what a digest was about.

@@ -30,10 +30,11 @@ use crate::run::{Digest, Run};
 /// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
 /// sent is marked, and reported.
 pub const MARGIN: Duration = runtime::SDK_OPERATION_TIMEOUT.saturating_add(Duration::from_secs(15));
-/// Runs that are composed and published at a time, and how many are sent before the first mark. Each mark is a transaction in
-/// the warehouse's commit queue, so every mark waits for twice as many runs as the one before: a kill may send again as many as
-/// have been marked, or this many.
+/// Runs that are composed and published at a time, and how many are tried before the first mark. Each mark is a transaction in
+/// the warehouse's commit queue, so every mark waits for twice as many runs as the one before.
 const CHUNK: usize = 500;
+/// What a kill may send again.
+const MOST_UNMARKED: usize = 4_000;
 /// What the list of runs in an error is cut to.
 const MAX_LIST_CHARS: usize = 4_000;
 
@@ -78,7 +79,8 @@ async fn notify(
     let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
     let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
     let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow: &ids.workflow_run };
-    let mut job = Job { table, publisher, composer, report: Report::default(), unmarked: Vec::new(), mark_at: CHUNK };
+    let mut job =
+        Job { table, publisher, composer, report: Report::default(), unmarked: Vec::new(), tried: 0, mark_at: CHUNK };
     let outcome = job.run().await;
     let Job { report, .. } = job;
     outcome?;
@@ -96,7 +98,9 @@ struct Job<'a> {
     report: Report,
     /// Sent, and not marked yet.
     unmarked: Vec<Run>,
-    /// How many unmarked runs are marked together.
+    /// How many were tried since the last mark.
+    tried: usize,
+    /// How many are tried before the next.
     mark_at: usize,
 }
 
@@ -161,15 +165,25 @@ impl Job<'_> {
             if limit == 0 && due.len() == CHUNK {
                 self.send(notice, &due).await;
                 due.clear();
+                // What was sent is marked; the rest is not even read.
+                self.check_time()?;
             }
         }
         if limit > 0 && digest.runs > limit {
             self.send_digest(notice, &digest).await;
         }
         for chunk in due.chunks(CHUNK) {
+            self.check_time()?;
             self.send(notice, chunk).await;
         }
         Ok(())
+    }
+
+    fn check_time(&self) -> Result<()> {
+        if SystemTime::now() < self.publisher.deadline {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotificationsIncomplete, "out of time with more runs to come; a retry goes on"))
     }
 
     /// Publishes, then marks what went out if that is enough: killed in between, it is sent again.
@@ -180,14 +194,18 @@ impl Job<'_> {
         };
         let notifications: Vec<Notification> = runs.iter().map(compose).collect();
         let sent = self.publish(notice, &notifications).await;
-        self.unmarked.extend(sent.into_iter().map(|place| runs[place].clone()));
-        if self.unmarked.len() >= self.mark_at || self.report.stopped.is_some() {
+        let marked =
+            |place: usize| Run { id: runs[place].id.clone(), changed_in: runs[place].changed_in, ..Run::default() };
+        self.unmarked.extend(sent.into_iter().map(marked));
+        self.tried += runs.len();
+        if self.tried >= self.mark_at || self.report.stopped.is_some() {
             self.mark(notice).await;
-            self.mark_at *= 2;
+            self.mark_at = MOST_UNMARKED.min(2 * self.mark_at);
         }
     }
 
     async fn mark(&mut self, notice: Notice) {
+        self.tried = 0;
         let sent = std::mem::take(&mut self.unmarked);
         if !sent.is_empty() {
             let marked = self.table.mark(notice, &sent).await;

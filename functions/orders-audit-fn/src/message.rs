@@ -71,9 +71,9 @@ impl Composer<'_> {
             text,
             "\nTo inspect: SELECT * FROM {table} WHERE {condition} AND status <> 'RESOLVED';\n\
              To fix:     correct the rows (the next run loads a late row); the next audit sets what is fixed to RESOLVED.\n\
-             To resolve: UPDATE {table} SET status = 'RESOLVED', resolved_at = GETDATE() WHERE {condition} AND status <> 'RESOLVED';\n\
+             To resolve: SET timezone TO 'UTC'; UPDATE {table} SET status = 'RESOLVED', resolved_at = GETDATE() WHERE {condition} AND status <> 'RESOLVED';\n\
              \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
-             To silence: UPDATE {table} SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE {condition};\n"
+             To silence: SET timezone TO 'UTC'; UPDATE {table} SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE {condition};\n"
         );
         self.notification("mismatch", run, self.words.subject.clone(), text, Severity::of(run))
     }

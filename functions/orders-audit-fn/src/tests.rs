@@ -100,8 +100,16 @@ async fn run_with(
     topic: &aws_sdk_sns::Client,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Value> {
+    run_until(warehouse, topic, SystemTime::now() + Duration::from_secs(300), env).await
+}
+
+async fn run_until(
+    warehouse: &aws_sdk_redshiftdata::Client,
+    topic: &aws_sdk_sns::Client,
+    deadline: SystemTime,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Value> {
     let mut context = Context::default();
-    let deadline = SystemTime::now() + Duration::from_secs(300);
     context.deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
     let topic = known(topic);
     handle(warehouse, &topic, &Config::from_env(env).expect("valid"), json!({"ExecutionId": "x"}), &context).await

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS dev.orders_audited_runs (run_id BIGINT NOT NULL, touc
 -- These procedures share one worker; what one does not look at stays as it is:
 --   dev.audit_orders_sp() a window: the 10 newest runs, those that a load has touched since the last audit, and those with
 --     unresolved mismatches
---   dev.audit_orders_sweep_sp() everything, or so many of the newest runs; removes old RESOLVED rows
+--   dev.audit_orders_sweep_sp() everything; removes old RESOLVED rows. With a number, so many of the newest runs
 --   dev.audit_orders_between_sp(low, high) a span of runs
 --
 -- Idempotent. A mismatch that has gone becomes RESOLVED, one that returns NEW again. Comparisons are NULL-safe, and count
@@ -64,9 +64,14 @@ END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
 CREATE OR REPLACE PROCEDURE dev.audit_orders_sweep_sp() AS $$
+DECLARE
+    -- How many of the newest runs a sweep covers; NULL is everything.
+    newest_runs CONSTANT BIGINT := NULL;
 BEGIN
     LOCK dev.orders_audit_mutex, dev.orders_load_mutex;
-    CALL dev.audit_orders_sweep_sp(CAST(NULL AS BIGINT));
+    CALL dev.audit_orders_worker_sp(newest_runs, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT));
+    DELETE FROM dev.orders_audit
+    WHERE status = 'RESOLVED' AND COALESCE(resolved_at, last_seen_at) < GETDATE() - INTERVAL '400 days';
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 
@@ -95,8 +100,8 @@ DECLARE
         CAST(order_id AS BIGINT) AS order_id,
         CAST(customer_id AS BIGINT) AS customer_id,
         CAST(seller_id AS BIGINT) AS seller_id,
-        CAST(product_code AS VARCHAR(64)) AS product_code,
-        CAST(product_name AS VARCHAR(256)) AS product_name,
+        CASE WHEN OCTET_LENGTH(CAST(product_code AS VARCHAR(65535))) > 64 THEN MD5(CAST(product_code AS VARCHAR(65535))) ELSE CAST(CAST(product_code AS VARCHAR(65535)) AS VARCHAR(64)) END AS product_code,
+        CASE WHEN OCTET_LENGTH(CAST(product_name AS VARCHAR(65535))) > 256 THEN MD5(CAST(product_name AS VARCHAR(65535))) ELSE CAST(CAST(product_name AS VARCHAR(65535)) AS VARCHAR(256)) END AS product_name,
         CAST(product_price AS DECIMAL(12, 2)) AS product_price,
         CAST(product_qty AS INTEGER) AS product_qty,
         CAST(order_ts AS TIMESTAMP) AS order_ts';
@@ -129,10 +134,12 @@ DECLARE
                 + CASE WHEN order_ts IS NULL THEN 32 ELSE 0 END AS BIGINT), CAST(0 AS BIGINT)))))))))))) AS VARCHAR))) AS DECIMAL(38, 0))';
     listed RECORD;
     first_run BIGINT;
+    first_in_source BIGINT;
     list VARCHAR(65535) := '';
     in_window VARCHAR(65535);
     in_differing VARCHAR(65535);
     without_run VARCHAR(160);
+    judges_without_run VARCHAR(5);
     in_source BIGINT;
     in_target BIGINT;
     this_audit BIGINT;
@@ -159,6 +166,8 @@ BEGIN
         IF swept = 0 OR affected < newest_runs THEN
             first_run := NULL;
         ELSE
+            -- Back to the last run that was audited: what has come since, and was not loaded, must not fall out unseen.
+            SELECT LEAST(first_run, MAX(run_id)) INTO first_run FROM dev.orders_audited_runs WHERE NOT touched;
             FOR listed IN
                 SELECT run_id AS run FROM dev.orders_audited_runs WHERE touched AND run_id < first_run
                 UNION SELECT run_id FROM dev.orders_audit
@@ -198,17 +207,31 @@ BEGIN
     END IF;
     UPDATE audit_orders_worker_sp_runs SET judged = FALSE
     WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute' AND newest <= GETDATE();
-    -- Runs older than the newest are here because they are unresolved, or were loaded late. Where the source has none of their rows,
-    -- a lifecycle rule may have removed the files: only an audit of everything, or of their span, judges that.
-    UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE
-    WHERE run_id < first_run AND source_rows = 0 AND target_rows > 0;
+    -- Where the source has nothing of a run, a lifecycle rule may have removed its files. Such a run stays as it is, whether the
+    -- target still has it or not, if it is older than the window or than all that the source has. Only a sweep over everything judges it.
+    IF newest_runs IS NOT NULL THEN
+        EXECUTE 'INSERT INTO audit_orders_worker_sp_runs (run_id, source_rows, target_rows, differs, judged, expired, newest)
+        SELECT run_id, 0, 0, FALSE, TRUE, FALSE, MAX(newest) FROM (
+            SELECT run_id, order_ts AS newest FROM dev.orders_audit
+            WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'' OR status IS NULL) AND ' || in_window || '
+            UNION ALL SELECT run_id, CAST(NULL AS TIMESTAMP) FROM dev.orders_audited_runs WHERE touched AND ' || in_window || '
+        ) known WHERE run_id IS NOT NULL AND run_id NOT IN (
+            SELECT run_id FROM audit_orders_worker_sp_runs WHERE run_id IS NOT NULL
+        ) GROUP BY run_id';
+        SELECT MIN(run_id) INTO first_in_source FROM audit_orders_worker_sp_runs WHERE source_rows > 0;
+        UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE WHERE source_rows = 0 AND run_id < first_run;
+        -- What a load has just brought is too young for that.
+        UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE
+        WHERE source_rows = 0 AND (run_id < first_in_source OR first_in_source IS NULL)
+            AND run_id NOT IN (SELECT run_id FROM dev.orders_audited_runs WHERE touched);
+    END IF;
 
-    -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too, if they are
-    -- in the window: a span has none.
+    -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too.
     UPDATE audit_orders_worker_sp_runs SET differs = FALSE
     WHERE NOT judged OR source_rows = 0 OR target_rows = 0 OR run_id IS NULL;
-    SELECT COUNT(*) INTO affected FROM audit_orders_worker_sp_runs WHERE NOT judged AND run_id IS NULL;
-    without_run := CASE WHEN low IS NULL AND affected = 0 THEN 'run_id IS NULL' ELSE 'FALSE' END;
+    SELECT CASE WHEN COUNT(*) > 0 AND MIN(CASE WHEN judged THEN 1 ELSE 0 END) = 1 THEN 'run_id IS NULL' ELSE 'FALSE' END,
+        CASE WHEN MIN(CASE WHEN judged THEN 1 ELSE 0 END) = 0 THEN 'FALSE' ELSE 'TRUE' END
+    INTO without_run, judges_without_run FROM audit_orders_worker_sp_runs WHERE run_id IS NULL;
     list := '';
     FOR listed IN
         SELECT run_id AS run FROM audit_orders_worker_sp_runs WHERE differs ORDER BY 1
@@ -236,31 +259,32 @@ BEGIN
         place BIGINT
     );
 
-    EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
-        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
-        order_id, kind, differing_columns, values_md5, order_ts, 1, 1
-    FROM (
-        SELECT
-            COALESCE(s.run_id, f.run_id) AS run_id,
-            COALESCE(s.order_id, f.order_id) AS order_id,
-            CASE
-                WHEN f.present IS NULL THEN ''MISSING_IN_REDSHIFT''
-                WHEN s.present IS NULL THEN ''MISSING_IN_STAGING''
-                ELSE ''DIFFERENT''
-            END AS kind,
-            CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE LEFT(TRIM(
-                CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL) THEN '''' ELSE ''customer_id '' END
+    IF in_differing <> 'FALSE' THEN
+        EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
+            (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
+        SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
+            order_id, kind, differing_columns, values_md5, order_ts, 1, 1
+        FROM (
+            SELECT
+                COALESCE(s.run_id, f.run_id) AS run_id,
+                COALESCE(s.order_id, f.order_id) AS order_id,
+                CASE
+                    WHEN f.present IS NULL THEN ''MISSING_IN_REDSHIFT''
+                    WHEN s.present IS NULL THEN ''MISSING_IN_STAGING''
+                    ELSE ''DIFFERENT''
+                END AS kind,
+                CASE WHEN f.present IS NULL OR s.present IS NULL THEN '''' ELSE LEFT(TRIM(
+                    CASE WHEN s.customer_id = f.customer_id OR (s.customer_id IS NULL AND f.customer_id IS NULL) THEN '''' ELSE ''customer_id '' END
                 || CASE WHEN s.seller_id = f.seller_id OR (s.seller_id IS NULL AND f.seller_id IS NULL) THEN '''' ELSE ''seller_id '' END
                 || CASE WHEN s.product_code || ''|'' = f.product_code || ''|'' OR (s.product_code IS NULL AND f.product_code IS NULL) THEN '''' ELSE ''product_code '' END
                 || CASE WHEN s.product_name || ''|'' = f.product_name || ''|'' OR (s.product_name IS NULL AND f.product_name IS NULL) THEN '''' ELSE ''product_name '' END
                 || CASE WHEN s.product_price = f.product_price OR (s.product_price IS NULL AND f.product_price IS NULL) THEN '''' ELSE ''product_price '' END
                 || CASE WHEN s.product_qty = f.product_qty OR (s.product_qty IS NULL AND f.product_qty IS NULL) THEN '''' ELSE ''product_qty '' END
                 || CASE WHEN s.order_ts = f.order_ts OR (s.order_ts IS NULL AND f.order_ts IS NULL) THEN '''' ELSE ''order_ts '' END
-            ), 256) END AS differing_columns,
-            -- The values of both sides: another value in the same column is a change too.
-            MD5(
-                COALESCE(CAST(s.customer_id AS VARCHAR), ''-'')
+                ), 256) END AS differing_columns,
+                -- The values of both sides: another value in the same column is a change too.
+                MD5(
+                    COALESCE(CAST(s.customer_id AS VARCHAR), ''-'')
                 || ''|'' || COALESCE(CAST(s.seller_id AS VARCHAR), ''-'')
                 || ''|'' || COALESCE(CAST(OCTET_LENGTH(s.product_code) AS VARCHAR) || '':'' || s.product_code, ''-'')
                 || ''|'' || COALESCE(CAST(OCTET_LENGTH(s.product_name) AS VARCHAR) || '':'' || s.product_name, ''-'')
@@ -274,46 +298,47 @@ BEGIN
                 || ''|'' || COALESCE(CAST(f.product_price AS VARCHAR), ''-'')
                 || ''|'' || COALESCE(CAST(f.product_qty AS VARCHAR), ''-'')
                 || ''|'' || COALESCE(TO_CHAR(f.order_ts, ''YYYY-MM-DD HH24:MI:SS.US''), ''-'')
-            ) AS values_md5,
-            COALESCE(s.order_ts, f.order_ts) AS order_ts,
-            s.present AS in_source,
-            f.present AS in_target
-        FROM (
-            SELECT ' || numbered_columns || '
-            FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
-        ) s
-        FULL JOIN (
-            SELECT ' || numbered_columns || '
-            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
-        ) f ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END AND f.occurrence = s.occurrence
-        -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
-        -- every audit would find that it has changed.
-        WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
-    ) compared
-    WHERE (in_source IS NULL OR in_target IS NULL OR differing_columns <> '''') AND (
-        ' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
-    )';
+                ) AS values_md5,
+                COALESCE(s.order_ts, f.order_ts) AS order_ts,
+                s.present AS in_source,
+                f.present AS in_target
+            FROM (
+                SELECT ' || numbered_columns || '
+                FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
+            ) s
+            FULL JOIN (
+                SELECT ' || numbered_columns || '
+                FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
+            ) f ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END AND f.occurrence = s.occurrence
+            -- Of a key that either side has more than once only the first is compared, always the same one: otherwise
+            -- every audit would find that it has changed.
+            WHERE COALESCE(s.occurrence, 1) = 1 AND COALESCE(f.occurrence, 1) = 1
+        ) compared
+        WHERE (in_source IS NULL OR in_target IS NULL OR differing_columns <> '''') AND (
+            ' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs)
+        )';
 
-    EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
-        (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
-    SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
-        order_id, kind, '''', MD5(CAST(copies AS VARCHAR)), order_ts, 1, 1
-    FROM (
-        SELECT f.run_id, f.order_id, ''DUPLICATE_IN_REDSHIFT'' AS kind, f.copies, f.newest AS order_ts
+        EXECUTE 'INSERT INTO audit_orders_worker_sp_mismatches
+            (run_id, mismatch_key, order_id, kind, differing_columns, values_md5, order_ts, row_count, place)
+        SELECT run_id, kind || '':'' || COALESCE(CAST(run_id AS VARCHAR), '''') || '':'' || COALESCE(CAST(order_id AS VARCHAR), ''''),
+            order_id, kind, '''', MD5(CAST(copies AS VARCHAR)), order_ts, 1, 1
         FROM (
-            SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
-            FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
-                AND (' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs))
-            GROUP BY run_id, order_id
-            HAVING COUNT(*) > 1
-        ) f
-        LEFT JOIN (
-            SELECT run_id, order_id, COUNT(*) AS copies
-            FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
-            GROUP BY run_id, order_id
-        ) s ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END
-        WHERE f.copies > COALESCE(s.copies, 0)
-    ) duplicates';
+            SELECT f.run_id, f.order_id, ''DUPLICATE_IN_REDSHIFT'' AS kind, f.copies, f.newest AS order_ts
+            FROM (
+                SELECT run_id, order_id, COUNT(*) AS copies, MAX(order_ts) AS newest
+                FROM (SELECT ' || typed_columns || ' FROM dev.orders_final) target WHERE ' || in_differing || '
+                    AND (' || without_run || ' OR run_id IN (SELECT run_id FROM audit_orders_worker_sp_runs WHERE differs))
+                GROUP BY run_id, order_id
+                HAVING COUNT(*) > 1
+            ) f
+            LEFT JOIN (
+                SELECT run_id, order_id, COUNT(*) AS copies
+                FROM (SELECT ' || typed_columns || ' FROM s3_staging_schema.new_orders_staging_area) source WHERE ' || in_differing || '
+                GROUP BY run_id, order_id
+            ) s ON COALESCE(f.run_id, 0) = COALESCE(s.run_id, 0) AND CASE WHEN f.run_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.run_id IS NULL THEN 1 ELSE 0 END AND COALESCE(f.order_id, 0) = COALESCE(s.order_id, 0) AND CASE WHEN f.order_id IS NULL THEN 1 ELSE 0 END = CASE WHEN s.order_id IS NULL THEN 1 ELSE 0 END
+            WHERE f.copies > COALESCE(s.copies, 0)
+        ) duplicates';
+    END IF;
 
     -- Which rows of a run and kind are recorded, where there are too many: first those that the audit table knows. A row must
     -- not be resolved because another took its place.
@@ -351,7 +376,7 @@ BEGIN
         SELECT run_id, source_rows + target_rows AS one_sided, newest,
             CASE WHEN target_rows = 0 THEN 'MISSING_IN_REDSHIFT' ELSE 'MISSING_IN_STAGING' END AS kind
         FROM audit_orders_worker_sp_runs
-        WHERE judged AND run_id IS NOT NULL AND (source_rows = 0 OR target_rows = 0)
+        WHERE judged AND run_id IS NOT NULL AND (source_rows = 0 OR target_rows = 0) AND source_rows + target_rows > 0
     ) whole;
 
     -- From here on the audit table is written. A row from before there were kinds is the mismatch that is found now.
@@ -367,10 +392,8 @@ BEGIN
     WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'' OR status IS NULL) AND ' || in_window || ' AND NOT EXISTS (
         SELECT 1 FROM audit_orders_worker_sp_mismatches m WHERE m.mismatch_key = orders_audit.mismatch_key
     ) AND NOT EXISTS (
-        SELECT 1 FROM audit_orders_worker_sp_runs r WHERE NOT r.judged AND (
-            r.run_id = orders_audit.run_id OR (r.run_id IS NULL AND orders_audit.run_id IS NULL)
-        )
-    )';
+        SELECT 1 FROM audit_orders_worker_sp_runs r WHERE NOT r.judged AND r.run_id = orders_audit.run_id
+    ) AND (run_id IS NOT NULL OR ' || judges_without_run || ')';
 
     -- Known: NEW again if it was resolved or has changed. One that returns begins a new life: it has not waited since its
     -- first. Without a change a row is written once a day at most, for last_seen_at: an UPDATE leaves dead rows behind.
@@ -388,6 +411,8 @@ BEGIN
         first_seen_at = CASE
             WHEN COALESCE(orders_audit.status, ''NEW'') = ''RESOLVED''
             THEN GETDATE() ELSE orders_audit.first_seen_at END,
+        notified_at = CASE
+            WHEN COALESCE(orders_audit.status, ''NEW'') = ''RESOLVED'' THEN NULL ELSE orders_audit.notified_at END,
         resolved_at = NULL,
         closed_by = NULL,
         last_seen_at = GETDATE(),
@@ -508,7 +533,10 @@ BEGIN
         FROM dev.orders_audit WHERE mismatch_key NOT LIKE ''OLD:%''
         GROUP BY mismatch_key HAVING COUNT(*) > 1';
     EXECUTE 'UPDATE dev.orders_audit SET
-        status = ''RESOLVED'', resolved_at = COALESCE(resolved_at, GETDATE()), mismatch_key = ''OLD:'' || mismatch_key
+        status = ''RESOLVED'', mismatch_key = ''OLD:'' || mismatch_key, resolved_at = COALESCE(
+            -- What was resolved before is no news.
+            resolved_at, CASE WHEN status = ''RESOLVED'' THEN COALESCE(notified_at, last_seen_at) ELSE GETDATE() END
+        )
         WHERE mismatch_key IN (SELECT mismatch_key FROM migrate_orders_audit_sp_several)';
     EXECUTE 'INSERT INTO dev.orders_audit (
             mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,

@@ -57,10 +57,15 @@ async fn audit(warehouse: &Warehouse, seed: u64) -> Any<usize> {
     let session = warehouse.connect().await?;
     session.batch_execute(&format!("CREATE SCHEMA {schema}; {}", pair.tables())).await?;
     session.batch_execute(&sql).await.map_err(|e| wrong(format!("the SQL is refused: {e:?}")))?;
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut runs) = (BTreeSet::new(), Vec::new());
     let mut count = 0;
     for round in 0..AUDITS {
-        let audited = session.batch_execute(&format!("CALL {schema}.audit_pair_sp()")).await;
+        // A window takes a run that is older than all that the source has for one whose files have expired.
+        let bounded = pair.has_source_of_all(&runs) && random.bool();
+        let audited = session
+            .batch_execute(&format!("CALL {schema}.audit_pair{}_sp()", if bounded { "" } else { "_sweep" }))
+            .await;
+        runs.extend(pair.runs());
         if pair.source.is_empty() && !pair.target.is_empty() {
             assert!(audited.is_err(), "an empty source");
             break;
@@ -142,6 +147,7 @@ fn main() -> ExitCode {
     let tests = tests![
         random_pairs_are_audited_exactly,
         runs_of_the_last_days_are_audited_and_older_ones_are_not,
+        files_that_have_expired_are_no_mismatch,
         more_runs_than_a_list_holds_are_all_audited,
         a_young_run_is_left_alone_with_or_without_a_name,
         a_declaration_may_grow,

@@ -238,6 +238,22 @@ impl Pair {
             + &table(&format!("{schema}.\"The target\""), false, &self.target)
     }
 
+    /// The runs of either side.
+    pub(crate) fn runs(&self) -> Vec<Value> {
+        self.source.iter().chain(&self.target).filter_map(|row| self.run(row)).collect()
+    }
+
+    fn run(&self, row: &Row) -> Option<Value> {
+        row[0].as_ref().map(|run| self.columns[0].value(run))
+    }
+
+    /// Whether neither these runs, which it once had, nor any of the target's are older than all that the source has.
+    pub(crate) fn has_source_of_all(&self, runs: &[Value]) -> bool {
+        let least = self.source.iter().filter_map(|row| self.run(row)).min_by(|a, b| a.partial_cmp(b).expect("no NaN"));
+        let mut all = self.runs().into_iter().chain(runs.iter().cloned());
+        self.time.is_some() || all.all(|run| least.as_ref().is_some_and(|least| run >= *least))
+    }
+
     /// The place of the time in a row.
     pub(crate) fn time(&self) -> Option<usize> {
         self.time

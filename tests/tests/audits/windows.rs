@@ -36,6 +36,26 @@ pub(crate) async fn runs_of_the_last_days_are_audited_and_older_ones_are_not(dat
     Ok(())
 }
 
+pub(crate) async fn files_that_have_expired_are_no_mismatch(database: &Database) -> Outcome {
+    let warehouse = made(database, "sweep: {days: 6}\n").await?;
+    let rows = "INSERT INTO s.a SELECT 'wr_' || n, n, 1, DATE_TRUNC('day', GETDATE()) - n * INTERVAL '1 day' FROM generate_series(0, 9) n";
+    warehouse.run(&format!("{rows}; INSERT INTO s.b SELECT * FROM s.a; DELETE FROM s.a WHERE k > 7")).await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(warehouse.number(UNRESOLVED).await?, 0);
+    warehouse.run("DELETE FROM s.b WHERE k IN (2, 5)").await?;
+    warehouse.run("CALL s.audit_days_sweep_sp()").await?;
+    assert_eq!(warehouse.number(UNRESOLVED).await?, 2);
+    // The files of one that was found go, too. Another is mended by deleting what is too much.
+    warehouse.run("DELETE FROM s.a WHERE k IN (2, 5)").await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(warehouse.number(UNRESOLVED).await?, 1);
+    for (call, unresolved) in [("CALL s.audit_days_sweep_sp(3)", 1), ("CALL s.audit_days_sweep_sp(NULL)", 2)] {
+        warehouse.run(call).await?;
+        assert_eq!(warehouse.number(UNRESOLVED).await?, unresolved, "{call}");
+    }
+    Ok(())
+}
+
 /// As many long names as no statement holds.
 pub(crate) async fn more_runs_than_a_list_holds_are_all_audited(database: &Database) -> Outcome {
     let warehouse = made(database, "").await?;

@@ -40,6 +40,52 @@ pub(crate) async fn an_old_run_without_files_is_left_to_the_sweep(database: &Dat
     Ok(())
 }
 
+/// Whether the target has them or not, and whether the window has room for them or not.
+pub(crate) async fn what_has_expired_is_neither_found_nor_resolved(database: &Database) -> Outcome {
+    let warehouse = with_runs(database, 20).await?;
+    warehouse.run("DELETE FROM dev.orders_final WHERE run_id IN (103, 112)").await?;
+    warehouse.run(SWEEP).await?;
+    let found = audit(&warehouse).await?;
+    let missing = [103, 112].map(|run| format!("({run},,MISSING_IN_REDSHIFT,\"\",NEW)"));
+    assert_eq!(found, missing);
+    // All but the newest eight runs.
+    warehouse.run("DELETE FROM s3_staging_schema.new_orders_staging_area WHERE run_id <= 112").await?;
+    let calls = [AUDIT, "CALL dev.audit_orders_sweep_sp(5)", "CALL dev.audit_orders_sweep_sp(1000)"];
+    for call in calls {
+        warehouse.run(call).await?;
+        assert_eq!(audit(&warehouse).await?, found, "{call}");
+    }
+    // As in a warehouse that is audited for the first time.
+    for call in calls {
+        warehouse.run("DELETE FROM dev.orders_audit_number; DELETE FROM dev.orders_audited_runs").await?;
+        warehouse.run(call).await?;
+        assert_eq!(audit(&warehouse).await?, found, "{call}");
+    }
+    // What a load has just brought is no old run.
+    warehouse.run("INSERT INTO dev.orders (run_id, order_id) VALUES (99, 1)").await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run("CALL dev.audit_orders_sweep_sp(1000)").await?;
+    assert_eq!(audit(&warehouse).await?, [&missing[..], &["(99,,MISSING_IN_STAGING,\"\",NEW)".to_owned()]].concat());
+    warehouse.run(SWEEP).await?;
+    let expired = (99..=112).filter(|run| ![100, 103, 112].contains(run));
+    assert_eq!(warehouse.unresolved_runs().await?, expired.collect::<Vec<_>>());
+    Ok(())
+}
+
+pub(crate) async fn what_returns_has_not_been_told_of(database: &Database) -> Outcome {
+    let warehouse = database.warehouse().await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run(AUDIT).await?;
+    warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_at = GETDATE()").await?;
+    for (price, told) in [("99.00", 4), ("1.00", 3)] {
+        warehouse.run(&format!("UPDATE dev.orders_final SET product_price = {price} WHERE order_id = 1007")).await?;
+        warehouse.run(AUDIT).await?;
+        let count = "SELECT COUNT(*) FROM dev.orders_audit WHERE notified_at IS NOT NULL";
+        assert_eq!(warehouse.number(count).await?, told, "{price}");
+    }
+    Ok(())
+}
+
 pub(crate) async fn a_recorded_row_stays_until_it_is_fixed_however_many_there_are(database: &Database) -> Outcome {
     let warehouse = with_runs(database, 1).await?;
     let staged = "INSERT INTO s3_staging_schema.new_orders_staging_area (run_id, order_id) SELECT 101, n FROM";

@@ -136,9 +136,11 @@ pub(crate) async fn an_empty_source_fails_the_audit_and_resolves_nothing(databas
     let error = warehouse.run(AUDIT).await.expect_err("an empty source").to_string();
     assert!(error.contains("new_orders_staging_area has no rows") && error.contains("partitions"), "{error}");
     assert_eq!(audit(&warehouse).await?, FOUND);
-    // Nothing on either side is nothing to audit.
+    // Nothing on either side is nothing to audit; what was found may have expired.
     warehouse.run("DELETE FROM dev.orders_final").await?;
     warehouse.run(AUDIT).await?;
+    assert_eq!(audit(&warehouse).await?, FOUND);
+    warehouse.run(SWEEP).await?;
     assert_eq!(warehouse.unresolved_runs().await?, [0; 0]);
     Ok(())
 }
@@ -159,6 +161,37 @@ pub(crate) async fn old_resolved_rows_go_in_the_sweep(database: &Database) -> Ou
         warehouse.run(SWEEP).await?;
         assert_eq!(warehouse.number("SELECT COUNT(*) FROM dev.orders_audit").await?, kept, "{days}");
     }
+    Ok(())
+}
+
+/// A cast to the declared type would cut it.
+pub(crate) async fn a_text_that_is_longer_than_its_type_is_found(database: &Database) -> Outcome {
+    let warehouse = with_runs(database, 2).await?;
+    let longer = "ALTER TABLE s3_staging_schema.new_orders_staging_area ALTER COLUMN product_code TYPE VARCHAR(1000)";
+    warehouse.run(longer).await?;
+    warehouse.run("UPDATE dev.orders_final SET product_code = REPEAT('c', 64)").await?;
+    for (length, found) in [(64, 0), (65, 20), (200, 20), (64, 0)] {
+        let staging = "s3_staging_schema.new_orders_staging_area";
+        warehouse.run(&format!("UPDATE {staging} SET product_code = REPEAT('c', {length})")).await?;
+        warehouse.run(AUDIT).await?;
+        let open =
+            "SELECT COUNT(*) FROM dev.orders_audit WHERE differing_columns = 'product_code' AND status <> 'RESOLVED'";
+        assert_eq!(warehouse.number(open).await?, found, "{length}");
+    }
+    Ok(())
+}
+
+/// A load that fails for good, and more runs at once than a window has.
+pub(crate) async fn a_run_that_was_not_loaded_does_not_fall_out_of_the_window(database: &Database) -> Outcome {
+    let warehouse = with_runs(database, 20).await?;
+    let staged = |table: &str, from: u32, to: u32| {
+        format!("INSERT INTO {table} (run_id, order_id) SELECT n, n FROM generate_series({from}, {to}) n")
+    };
+    warehouse.run(&staged("s3_staging_schema.new_orders_staging_area", 121, 140)).await?;
+    warehouse.run(&staged("dev.orders", 122, 140)).await?;
+    warehouse.run(LOAD).await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(audit(&warehouse).await?, ["(121,,MISSING_IN_REDSHIFT,\"\",NEW)"]);
     Ok(())
 }
 

@@ -74,9 +74,9 @@ fn a_notification_says_what_a_person_needs() {
          order_ts from 2026-01-01 00:00:00 to 2026-01-03 00:00:00\n\n\
          To inspect: SELECT * FROM dev.orders_audit WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          To fix:     correct the rows (the next run loads a late row); the next audit sets what is fixed to RESOLVED.\n\
-         To resolve: UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
+         To resolve: SET timezone TO 'UTC'; UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = '42' AND status <> 'RESOLVED';\n\
          \x20           (an audit that still finds the mismatch re-opens it: silence that)\n\
-         To silence: UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"
+         To silence: SET timezone TO 'UTC'; UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = '42';\n"
     );
     let workflow = &WorkflowRun { workflow_name: Some("nightly".into()), workflow_run_id: Some("wr_1".into()) };
     let notification = Composer { workflow, ..composer }.mismatch(&run);

@@ -124,6 +124,27 @@ async fn marks_are_few_and_each_is_of_more_runs() {
     assert!(marks.iter().all(|sql| sql.len() < 100_000));
 }
 
+/// A retry goes on where it stopped.
+#[tokio::test]
+async fn at_the_deadline_what_was_sent_is_marked_and_the_rest_is_not_read() {
+    let pages = [runs(1..501), runs(501..1_001), runs(1_001..1_501)];
+    let (warehouse, submitted) = recording(vec![pages.concat()]);
+    let sent = Sent::default();
+    let slow = topic(&sent, |_, _| {
+        std::thread::sleep(Duration::from_millis(1));
+        None
+    });
+    let end = SystemTime::now() + MARGIN + Duration::from_millis(100);
+    let error = run_until(&warehouse, &slow, end, env).await.expect_err("out of time");
+    assert_eq!(error.name(), "NotificationsIncomplete");
+    assert!(error.to_string().contains("out of time with more runs to come"), "{error}");
+    let sent = sent.lock().expect("lock").len();
+    let submitted = submitted.lock().expect("lock").clone();
+    let marked: usize =
+        submitted[1..].iter().map(|sql| sql.split_once(" IN ").expect("runs").1.matches('\'').count() / 2).sum();
+    assert!(sent < 1_500 && marked == sent, "{sent} sent, {marked} marked");
+}
+
 #[tokio::test]
 async fn above_the_limit_one_digest_takes_the_place_of_many() {
     for (limit, messages, mark) in [

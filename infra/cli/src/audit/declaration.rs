@@ -39,6 +39,9 @@ pub struct Declaration {
     /// Which runs an audit looks at.
     #[schemars(with = "Window")]
     pub(super) window: Spanned<Window>,
+    /// Which runs a sweep looks at, in the same unit; without it, all. For a source whose older files a lifecycle rule removes.
+    #[schemars(with = "Option<Window>")]
+    pub(super) sweep: Option<Spanned<Window>>,
     /// A run whose newest row is younger than so many minutes is not judged: one side may not have all of it yet. Needs time.
     #[schemars(with = "Option<u32>")]
     pub(super) settling_minutes: Option<Spanned<u32>>,
@@ -112,8 +115,8 @@ fn retention() -> u32 {
 
 /// What rows are told apart by, and their time, stand beside columns and variables of the procedures: those names are taken. A test
 /// holds this beside the template.
-const TAKEN: &str = " affected changed_in closed_by copies differing_columns differs everything expired first_run first_seen_at held \
-    high in_differing in_source in_target in_window judged kind last_seen_at list listed low mismatch_key most_bytes most_recorded \
+const TAKEN: &str = " affected changed_in closed_by copies differing_columns differs everything expired first_in_source first_run first_seen_at held \
+    high in_differing in_source in_target in_window judged judges_without_run kind last_seen_at list listed low mismatch_key most_bytes most_recorded \
     name newest newest_days newest_runs notified_at notified_by number numbered_columns occurrence older one_sided place present \
     resolved_at row_count run settling_minutes silenced_until since source_columns source_rows source_sum status sum_of_rows swept \
     target_columns target_rows target_sum this_audit touched type typed_columns until values_md5 wanted without_run written ";
@@ -283,8 +286,19 @@ impl Declaration {
         } else if let Some(minutes) = &self.settling_minutes {
             return Err((minutes.referenced, "settling_minutes needs time: how old a run is".to_owned()));
         }
-        let here = self.window.referenced;
-        match (self.window.value.runs, self.window.value.days) {
+        self.check_span(&self.window)?;
+        match &self.sweep {
+            Some(sweep) if sweep.value.days.is_some() != self.window.value.days.is_some() => {
+                Err((sweep.referenced, "a sweep is counted as the window is: in runs, or in days".to_owned()))
+            }
+            Some(sweep) => self.check_span(sweep),
+            None => Ok(()),
+        }
+    }
+
+    fn check_span(&self, window: &Spanned<Window>) -> std::result::Result<(), Wrong> {
+        let here = window.referenced;
+        match (window.value.runs, window.value.days) {
             (Some(0), _) | (_, Some(0 | 36_501..)) => {
                 Err((here, "a window has at least 1 run, or 1 to 36500 days".to_owned()))
             }
@@ -417,6 +431,8 @@ window: {runs: 10}
             ("order_id, type", "first_run, type", "first_run: is a name that the audit needs itself"),
             ("type: 'DECIMAL(12, 2)'", "type: BOOLEAN", "price: has a tolerance, and is no number"),
             ("{runs: 10}", "{days: 40000}", "1 to 36500 days"),
+            ("{runs: 10}", "{runs: 10}\nsweep: {days: 90}", "a.yaml:13:8: a sweep is counted as the window is"),
+            ("{runs: 10}", "{runs: 10}\nsweep: {runs: 0}", "at least 1 run"),
             ("{runs: 10}", "{}", "a window is either runs or days"),
             ("{runs: 10}", "{runs: 0}", "at least 1 run"),
             ("run_id, type: BIGINT", "run_id, type: VARCHAR(64)", "a.yaml:12:9: run_id has no order"),

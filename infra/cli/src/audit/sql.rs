@@ -131,6 +131,12 @@ impl Declaration {
                 (Some(runs), _) => format!("the {runs} newest runs"),
                 (_, days) => format!("the runs with rows of the last {} days", days.unwrap_or_default()),
             },
+            sweep_window => self.sweep.as_ref().and_then(|sweep| sweep.value.runs.or(sweep.value.days)),
+            sweep_words => match self.sweep.as_ref().map(|sweep| (sweep.value.runs, sweep.value.days)) {
+                Some((Some(runs), _)) => format!("the {runs} newest runs"),
+                Some((_, Some(days))) => format!("the runs with rows of the last {days} days"),
+                _ => "everything".to_owned(),
+            },
             settling_minutes => self.settling_minutes.as_ref().map_or(0, |minutes| minutes.value),
             rows_of_a_run => self.rows_of_a_run,
             retention_days => self.retention_days,
@@ -208,6 +214,9 @@ impl Declaration {
             }
             if column.ignore.contains(&Ignore::Case) {
                 sql = format!("LOWER({sql})");
+            }
+            if column.of.kind() == Kind::Text {
+                sql = column.of.fit(&sql);
             }
             format!("{sql} AS {own}")
         };

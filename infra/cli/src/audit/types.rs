@@ -40,6 +40,10 @@ pub(super) enum Kind {
     Timestamp,
 }
 
+/// The longest VARCHAR of Redshift's.
+const MAX_BYTES: u32 = 65_535;
+/// What MD5 returns.
+const DIGEST_BYTES: u32 = 32;
 const EXPECTED: &str = "SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), REAL, DOUBLE PRECISION, BOOLEAN, CHAR(n), VARCHAR(n), DATE, \
                         TIMESTAMP or TIMESTAMPTZ";
 
@@ -134,13 +138,25 @@ impl Type {
             (Self::Decimal(..), _) => self.to_string(),
             (_, Kind::Integer) => "INTEGER".to_owned(),
             (_, Kind::BigInt) => "BIGINT".to_owned(),
-            (_, Kind::Text) => format!("VARCHAR({})", self.bytes()),
+            (_, Kind::Text) => format!("VARCHAR({})", self.bytes().max(DIGEST_BYTES)),
             (_, Kind::Timestamp) => "TIMESTAMP".to_owned(),
             (_, Kind::Double | Kind::Decimal) => "DOUBLE PRECISION".to_owned(),
         }
     }
 
-    /// Reads a column.
+    /// A text as it is compared: one that is longer than its type would be cut by a cast, and is known by its digest.
+    pub(super) fn fit(self, text: &str) -> String {
+        match self.bytes() {
+            MAX_BYTES => text.to_owned(),
+            size => {
+                format!(
+                    "CASE WHEN OCTET_LENGTH({text}) > {size} THEN MD5({text}) ELSE CAST({text} AS VARCHAR({size})) END"
+                )
+            }
+        }
+    }
+
+    /// Reads a column; a text in its full length.
     pub(super) fn read(self, column: &str) -> String {
         match self {
             // Redshift casts no BOOLEAN to anything.
@@ -148,7 +164,8 @@ impl Type {
                 format!("CASE WHEN CAST({column} AS BOOLEAN) THEN 1 WHEN NOT CAST({column} AS BOOLEAN) THEN 0 END")
             }
             // Blanks at the end of a CHAR are no part of the value.
-            Self::Char(size) => format!("RTRIM(CAST({column} AS VARCHAR({size})))"),
+            Self::Char(_) => format!("RTRIM(CAST({column} AS VARCHAR({MAX_BYTES})))"),
+            Self::Varchar(_) => format!("CAST({column} AS VARCHAR({MAX_BYTES}))"),
             Self::SmallInt => format!("CAST({column} AS INTEGER)"),
             Self::Real => format!("CAST(CAST({column} AS REAL) AS DOUBLE PRECISION)"),
             Self::Date => format!("CAST(CAST({column} AS DATE) AS TIMESTAMP)"),

@@ -186,7 +186,7 @@ fn unanswered(check: &'static str, error: &Error, user: &str, grants: String) ->
 
 pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Finding {
     const CHECK: &str = "procedures";
-    let names = ["LoadProcedure", "AuditProcedure"].map(|p| stack.parameter(p));
+    let names = stack.procedures();
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return unanswered(CHECK, error, user, grants(user, &names, None)),
@@ -196,15 +196,15 @@ pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Fin
         let name = name.replace('"', "");
         found.iter().find(|row| row[0]["stringValue"] == *name)
     };
-    let missing: Vec<_> = names.into_iter().filter(|name| row(name).is_none()).collect();
+    let missing: Vec<_> = names.iter().copied().filter(|name| row(name).is_none()).collect();
     if !missing.is_empty() {
         let fix = "Run infra/sql/load.sql and audits/orders.sql, or deploy with the names of yours.";
         return failure(CHECK, format!("not in the warehouse: {}", missing.join(", ")), fix);
     }
     let refused: Vec<_> =
-        names.into_iter().filter(|name| row(name).is_some_and(|row| !row[1..].iter().all(granted))).collect();
+        names.iter().copied().filter(|name| row(name).is_some_and(|row| !row[1..].iter().all(granted))).collect();
     if refused.is_empty() {
-        return ok(CHECK, format!("{user} may call {}", names.join(" and ")));
+        return ok(CHECK, format!("{user} may call {}", names.join(", ")));
     }
     failure(CHECK, format!("{user} may not call {}", refused.join(", ")), grants(user, &refused, None))
 }

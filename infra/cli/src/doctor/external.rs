@@ -2,6 +2,8 @@
 //!
 //! What is expected is the DDL itself, `infra/sql/redshift/external_table.sql`.
 
+use std::fmt;
+
 use super::aws::Response;
 use super::checks::rows;
 use super::facts::Deployed;
@@ -47,6 +49,16 @@ impl Type {
         Self { name: name.to_owned(), size: size.to_owned() }
     }
 
+    /// Digits behind the point; nothing for what is no number.
+    fn digits(&self) -> Option<u32> {
+        match self.name.as_str() {
+            "tinyint" | "smallint" | "int" | "bigint" => Some(0),
+            "decimal" => Some(self.size.split_once(',').and_then(|(_, scale)| scale.parse().ok()).unwrap_or(0)),
+            "float" | "real" | "float4" | "double" | "doubleprecision" | "float8" => Some(u32::MAX),
+            _ => None,
+        }
+    }
+
     fn is_text(&self) -> bool {
         self.name == "varchar"
     }
@@ -54,6 +66,15 @@ impl Type {
     /// The length of a text; one without is as long as Redshift allows.
     fn length(&self) -> u32 {
         self.size.parse().unwrap_or(65_535)
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.size.as_str() {
+            "" => f.write_str(&self.name),
+            size => write!(f, "{}({size})", self.name),
+        }
     }
 }
 
@@ -82,8 +103,16 @@ fn complaint(name: &str, wanted: &Type, found: &Type) -> Option<(String, bool)> 
     if wanted == found {
         return None;
     }
-    let found = if found.size.is_empty() { found.name.clone() } else { format!("{}({})", found.name, found.size) };
-    Some((format!("{name} is {found}: the audit casts it, and fails on a value that is none"), false))
+    if wanted.digits().zip(found.digits()).is_some_and(|(wanted, found)| found > wanted) {
+        return Some((
+            format!("{name} is {found}: the audit rounds it to {wanted}, and sees no smaller difference"),
+            true,
+        ));
+    }
+    match found.is_text() {
+        true => Some((format!("{name} is {found}: the audit casts it, and fails on a value that is none"), false)),
+        false => Some((format!("{name} is {found}, and {wanted} is expected"), false)),
+    }
 }
 
 pub(super) fn external_table(answer: &Response) -> Finding {
@@ -159,8 +188,10 @@ mod tests {
             (with("run_id", "string", 1), Verdict::Warning, "run_id is varchar"),
             (with("run_id", "bigint", 0), Verdict::Warning, "run_id is no partition key"),
             (with("order_ts", "string", 0), Verdict::Warning, "order_ts is varchar"),
-            (with("product_price", "double", 0), Verdict::Warning, "product_price is double"),
-            (with("product_price", "decimal(10,0)", 0), Verdict::Warning, "product_price is decimal(10,0)"),
+            (with("product_price", "double", 0), Verdict::Failure, "product_price is double: the audit rounds it"),
+            (with("product_price", "decimal(12,4)", 0), Verdict::Failure, "rounds it to decimal(12,2)"),
+            (with("product_price", "decimal(10,0)", 0), Verdict::Warning, "and decimal(12,2) is expected"),
+            (with("order_id", "int", 0), Verdict::Warning, "order_id is int, and bigint is expected"),
             (with("product_name", "varchar(100)", 0), Verdict::Failure, "product_name holds 100 bytes of 256"),
         ] {
             let finding = external_table(&described(&columns));

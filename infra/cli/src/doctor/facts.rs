@@ -36,6 +36,12 @@ impl Deployed {
         self.parameters.get(name).map_or("", String::as_str)
     }
 
+    /// The procedures that it calls by itself.
+    pub(super) fn procedures(&self) -> Vec<&str> {
+        let scheduled = (!self.parameter("FullAuditScheduleExpression").is_empty()).then_some("FullAuditProcedure");
+        ["LoadProcedure", "AuditProcedure"].into_iter().chain(scheduled).map(|name| self.parameter(name)).collect()
+    }
+
     pub(super) fn output(&self, name: &str) -> &str {
         self.outputs.get(name).map_or("", String::as_str)
     }
@@ -214,7 +220,7 @@ fn literal(text: &str) -> String {
 }
 
 pub(super) fn procedures_sql(stack: &Deployed, user: &str) -> String {
-    let names = ["LoadProcedure", "AuditProcedure"].map(|p| literal(&stack.parameter(p).replace('"', "")));
+    let names: Vec<_> = stack.procedures().iter().map(|name| literal(&name.replace('"', ""))).collect();
     format!(
         "SELECT n.nspname || '.' || p.proname, has_schema_privilege({user}, n.nspname, 'usage'), \
          has_function_privilege({user}, p.oid, 'execute') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
