@@ -27,7 +27,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
+.PHONY: help demo local install rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ demo: setup functions runner ## Run the main job on this machine, from the event
 local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
 
+install: setup loader ## Put tables, procedures, audits and grants into the warehouse (PARAMETERS=my.txt or STACK=..., ARGUMENTS=--dry-run)
+	@$(LOADER) install --stack $(STACK) $(if $(call given,PARAMETERS),--parameters '$(PARAMETERS)') $(ARGUMENTS)
+
 doctor: setup loader ## Check a deployed stack and say how to fix it (STACK=redshift-loader, AWS or local)
 	@$(LOADER) doctor --stack $(STACK)
 
@@ -46,7 +49,7 @@ rerun: loader ## Start a failed execution again with the same input (EXECUTION=a
 	@$(LOADER) rerun '$(EXECUTION)'
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
-LONG := variants chaos engines pipeline doctor
+LONG := variants chaos engines pipeline doctor install
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
 test: setup functions ## Pass all tests

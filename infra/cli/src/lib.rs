@@ -2,19 +2,32 @@
 //!
 //! | Module | Responsible for |
 //! |---|---|
+//! | `install` | tables, procedures, audits and grants, put into a warehouse |
 //! | `audit` | audits of any pair of tables, from a declaration |
 //! | `doctor` | what is wrong with a deployed stack, and how to fix it |
 //! | `rerun` | starting a failed execution again |
+//! | `stack` | a stack's parameters and outputs |
+//! | `warehouse` | statements through the Data API, and the catalog |
+//! | `name` | identifiers and `schema.table`, quoted where SQL needs it |
+//! | `aws` | calling AWS |
+//! | `finding` | how a check came out, as it is printed |
 //! | `grants` | what a database user needs in the warehouse |
 //! | `terminal` | tables and progress, for all programs of the project |
 //! | `tools` | where `make setup` installs the tools that this project pins |
 
 pub mod audit;
+mod aws;
 pub mod doctor;
 mod error;
+mod finding;
 pub mod grants;
+pub mod install;
+mod name;
 pub mod rerun;
+mod stack;
 pub mod terminal;
 pub mod tools;
+mod warehouse;
 
 pub use error::{Error, Result};
+pub use stack::Place;

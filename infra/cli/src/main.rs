@@ -1,12 +1,14 @@
 //! The operator's tool.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use loader::audit::Declaration;
-use loader::{Result, doctor, rerun};
+use loader::audit::{Declaration, Span, Tables};
+use loader::install::{External, Options};
+use loader::{Error, Place, Result, audit, doctor, install, rerun};
 
 /// Operates a deployed stack: on AWS, or on the local stack if the environment has its endpoints.
 #[derive(Debug, Parser)]
@@ -29,6 +31,32 @@ enum Command {
         #[arg(long, default_value = "redshift-loader")]
         stack: String,
     },
+    /// Put tables, procedures, audits and grants into the warehouse of a stack
+    Install {
+        #[command(flatten)]
+        place: Place,
+        /// The declaration of an audit besides those that the stack calls
+        #[arg(long = "audit")]
+        audits: Vec<PathBuf>,
+        /// Who creates the objects, in place of the stack's own user: the ARN of a secret
+        #[arg(long)]
+        secret_arn: Option<String>,
+        /// The same on a cluster with IAM credentials: a database user
+        #[arg(long, conflicts_with = "secret_arn")]
+        db_user: Option<String>,
+        /// Make the external table of orders over these files: s3://bucket/prefix/
+        #[arg(long)]
+        s3_location: Option<String>,
+        /// The database of the Glue Data Catalog for it
+        #[arg(long, default_value = "new_orders")]
+        catalog_database: String,
+        /// The ARN of the role that reads the files
+        #[arg(long, default_value = "default")]
+        iam_role: String,
+        /// Only report what would be done, and print its SQL
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Start an execution again with the same input
     Rerun {
         /// The ARN of the execution
@@ -38,6 +66,52 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Audit {
+    /// Write the declaration of an audit of two tables, from what the warehouse has of them
+    New {
+        #[command(flatten)]
+        place: Place,
+        /// Where the rows come from: schema.table
+        #[arg(long)]
+        source: String,
+        /// Where they have to arrive: schema.table
+        #[arg(long)]
+        target: String,
+        /// The audit's name, if it is not the target's
+        #[arg(long)]
+        name: Option<String>,
+        /// The column that a notification is about: what one load brings
+        #[arg(long)]
+        run: Option<String>,
+        /// The columns that tell the rows of a run apart
+        #[arg(long, value_delimiter = ',')]
+        key: Vec<String>,
+        /// Print it in place of writing infra/audits/NAME.yaml
+        #[arg(long)]
+        print: bool,
+    },
+    /// Compare a declaration with the warehouse: tables, columns, types, what is installed, grants
+    Check {
+        #[command(flatten)]
+        place: Place,
+        /// Its declaration, such as infra/audits/orders.yaml
+        declaration: PathBuf,
+    },
+    /// Run an audit now, and print what is unresolved
+    Run {
+        #[command(flatten)]
+        place: Place,
+        /// Its declaration, such as infra/audits/orders.yaml
+        declaration: PathBuf,
+        /// The first run of a span
+        #[arg(long, requires = "to", conflicts_with = "all")]
+        from: Option<String>,
+        /// The last run of a span
+        #[arg(long, requires = "from")]
+        to: Option<String>,
+        /// Sweep everything in place of the window
+        #[arg(long)]
+        all: bool,
+    },
     /// Print the SQL of an audit: its tables and procedures
     Sql {
         /// Its declaration, such as infra/audits/orders.yaml
@@ -60,18 +134,54 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Audit { command: Audit::Sql { declaration } } => {
-            print!("{}", Declaration::read(&declaration)?.sql()?);
-            Ok(())
-        }
-        Command::Audit { command: Audit::Schema } => {
-            print!("{}", Declaration::schema());
-            Ok(())
-        }
+        Command::Audit { command } => run_audit(command).await,
         Command::Doctor { stack } => doctor::doctor(&stack, |line| println!("{line}")).await,
+        Command::Install { place, audits, secret_arn, db_user, s3_location, catalog_database, iam_role, dry_run } => {
+            let external =
+                s3_location.map(|location| External { location, database: catalog_database, role: iam_role });
+            let options = Options { place, audits, secret_arn, db_user, external, dry_run };
+            install::install(&options, &[], |line| println!("{line}")).await
+        }
         Command::Rerun { execution } => {
             let arn = rerun::rerun(&execution).await?;
             println!("started {arn}");
+            Ok(())
+        }
+    }
+}
+
+async fn run_audit(command: Audit) -> Result<()> {
+    let say = |line: &str| println!("{line}");
+    match command {
+        Audit::New { place, source, target, name, run, key, print } => {
+            let (name, text) = audit::new(&place, &Tables { source, target, name, run, key }, &[]).await?;
+            if print {
+                print!("{text}");
+                return Ok(());
+            }
+            let file = format!("infra/audits/{name}.yaml");
+            let mut new = std::fs::File::create_new(&file).map_err(|e| Error::doing(&file, e))?;
+            new.write_all(text.as_bytes()).map_err(|e| Error::doing(&file, e))?;
+            println!(
+                "wrote {file}: read it, then\n  loader audit check {file}\n  loader install --audit {file}\n  loader audit run {file}"
+            );
+            Ok(())
+        }
+        Audit::Check { place, declaration } => audit::check(&place, &declaration, &[], say).await,
+        Audit::Run { place, declaration, from, to, all } => {
+            let span = match (from, to, all) {
+                (Some(from), Some(to), _) => Span::Between(from, to),
+                (_, _, true) => Span::All,
+                _ => Span::Window,
+            };
+            audit::run(&place, &declaration, &span, &[], say).await
+        }
+        Audit::Sql { declaration } => {
+            print!("{}", Declaration::read(&declaration)?.sql()?);
+            Ok(())
+        }
+        Audit::Schema => {
+            print!("{}", Declaration::schema());
             Ok(())
         }
     }

@@ -43,6 +43,11 @@ impl Cli {
         Self { environment: set.map(|(name, value)| (name, value.to_owned())) }
     }
 
+    /// What it is called with.
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
+        self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
     /// Calls it; what it prints, as JSON if it is.
     pub async fn call(&self, arguments: &[&str]) -> Result<Value> {
         let mut command = Command::new(python_tool("aws")?);

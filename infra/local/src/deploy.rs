@@ -23,21 +23,25 @@ impl Outputs {
     }
 }
 
-/// Makes what a deployment needs: the artifacts' bucket, the packaged template, and a secret, whose ARN this is.
-pub async fn prepare(url: &str, dir: &Path) -> Result<String> {
+/// Makes a secret with the database user; its ARN.
+pub async fn secret(url: &str) -> Result<String> {
+    let secret = format!(r#"{{"username": "{DB_USER}", "password": "not-checked-here"}}"#);
+    let secret = ["secretsmanager", "create-secret", "--name", "redshift-loader", "--secret-string", &secret];
+    let arn = aws(url, &[&secret[..], &["--query", "ARN"]].concat()).await?;
+    Ok(arn.as_str().unwrap_or_default().to_owned())
+}
+
+/// Makes what a deployment needs: the artifacts' bucket and the packaged template.
+pub async fn package(url: &str, dir: &Path) -> Result<()> {
     for function in ["proc-runner", "status-checker", "orders-audit-fn"] {
         bootstrap(function)?;
     }
-    let secret = format!(r#"{{"username": "{DB_USER}", "password": "not-checked-here"}}"#);
-    let secret = ["secretsmanager", "create-secret", "--name", "redshift-loader", "--secret-string", &secret];
-    // One after the other: a small machine gains nothing from two Pythons at once.
-    let arn = aws(url, &[&secret[..], &["--query", "ARN"]].concat()).await?;
     aws(url, &["s3", "mb", &format!("s3://{BUCKET}")]).await?;
     let (template, packaged) = (project("infra/template.yaml"), packaged(dir));
     let (template, packaged) = (template.to_string_lossy(), packaged.to_string_lossy());
     let package = ["cloudformation", "package", "--template-file", &template, "--s3-bucket", BUCKET];
     aws(url, &[&package[..], &["--output-template-file", &packaged]].concat()).await?;
-    Ok(arn.as_str().unwrap_or_default().to_owned())
+    Ok(())
 }
 
 fn packaged(dir: &Path) -> PathBuf {

@@ -2,11 +2,11 @@
 
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
-use loader::{Error, Result};
+use loader::{Error, Place, Result, install};
 use redshift_data_local::{Config, Running};
 use tempfile::TempDir;
 
-use crate::aws::sdk_config;
+use crate::aws::{Cli, sdk_config};
 use crate::deploy::{self, Outputs};
 use crate::ministack::{self, MiniStack};
 use crate::postgres::Postgres;
@@ -53,6 +53,7 @@ pub struct Stack {
     /// The Data API on the warehouse.
     pub data_api: Running,
     ministack: MiniStack,
+    cli: Cli,
     postgres: Option<Postgres>,
     /// Folder for what lives as long as the stack; last, so that it goes last.
     pub dir: TempDir,
@@ -78,7 +79,7 @@ impl Stack {
             (None, None) => return Err(Error::new("no PostgreSQL")),
         };
         let warehouse = Warehouse::new(&url)?;
-        warehouse.reset().await?;
+        warehouse.prepare().await?;
 
         say("starting the Redshift Data API on it");
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
@@ -89,8 +90,8 @@ impl Stack {
         let mut endpoints = vec![("AWS_ENDPOINT_URL_REDSHIFT_DATA", data_api.url.as_str())];
         endpoints.extend(options.glue_url.as_deref().map(|url| ("AWS_ENDPOINT_URL_GLUE", url)));
         let ministack = MiniStack::start(port, &endpoints, options.wait_scale, dir.path()).await?;
-        say("deploying infra/template.yaml");
-        let secret_arn = deploy::prepare(&ministack.url(), dir.path()).await?;
+        let cli = Cli::local(&ministack.url());
+        let secret_arn = deploy::secret(&ministack.url()).await?;
         let mut parameters = vec![
             format!("WorkgroupName={WORKGROUP}"),
             format!("WorkgroupId={WORKGROUP_ID}"),
@@ -99,19 +100,35 @@ impl Stack {
             format!("GlueJobName={GLUE_JOB}"),
         ];
         parameters.extend_from_slice(&options.parameters);
+        say("installing the tables and procedures");
+        let file = dir.path().join("parameters.txt");
+        std::fs::write(&file, parameters.join("\n")).map_err(|e| Error::doing("write the parameters", e))?;
+        let install = install::Options {
+            place: Place { stack: STACK_NAME.to_owned(), parameters: Some(file) },
+            ..install::Options::default()
+        };
+        install::install(&install, &environment(&cli, &data_api), |_| {}).await?;
+        warehouse.fill().await?;
+        say("deploying infra/template.yaml");
+        deploy::package(&ministack.url(), dir.path()).await?;
         let outputs = deploy::deploy(&ministack.url(), dir.path(), STACK_NAME, &parameters).await?;
         let aws = sdk_config(&ministack.url()).await;
         let redshift = sdk_config(&data_api.url).await;
-        Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, postgres })
+        Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, cli, postgres })
     }
 
     /// The same, with the steps and their times on a terminal, or as lines.
     pub async fn start_watched(options: &Options, print: impl FnMut(&str)) -> Result<Self> {
-        let total = if options.database_url.is_some() { 3 } else { 4 };
+        let total = if options.database_url.is_some() { 4 } else { 5 };
         let mut steps = Steps::new(total, print);
         let stack = Self::start(options, |step| steps.next(step)).await?;
         steps.finish();
         Ok(stack)
+    }
+
+    /// What a tool that finds AWS by its environment needs to find this one.
+    pub fn environment(&self) -> Vec<(&str, &str)> {
+        environment(&self.cli, &self.data_api)
     }
 
     /// The URL of the local AWS.
@@ -127,4 +144,8 @@ impl Stack {
             postgres.stop().await;
         }
     }
+}
+
+fn environment<'a>(cli: &'a Cli, data_api: &'a Running) -> Vec<(&'a str, &'a str)> {
+    [cli.environment(), vec![("AWS_ENDPOINT_URL_REDSHIFT_DATA", data_api.url.as_str())]].concat()
 }

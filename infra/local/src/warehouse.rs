@@ -55,24 +55,34 @@ impl Warehouse {
 
     /// Drops and recreates the schemas, with the sample orders.
     pub async fn reset(&self) -> Result<()> {
+        self.prepare().await?;
+        self.files(&["tables.sql", "audits/orders.sql", "load.sql"]).await?;
+        self.fill().await?;
+        let procedures = ["dev.enriched_orders_sp", "dev.audit_orders_sp"];
+        let _ = self.run(&grants(DB_USER, &procedures, Some("dev.orders_audit"))).await;
+        Ok(())
+    }
+
+    /// Drops the schemas, and makes what a warehouse of Redshift's has before anything is installed.
+    pub(crate) async fn prepare(&self) -> Result<()> {
         self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
-        const FILES: [&str; 6] = [
-            "postgres/shims.sql",
-            "tables.sql",
-            "audits/orders.sql",
-            "load.sql",
-            "postgres/zone_maps.sql",
-            "sample.sql",
-        ];
-        for file in FILES {
+        self.files(&["postgres/shims.sql"]).await?;
+        // On a PostgreSQL of somebody's own this may not be ours to do; without it nothing is granted.
+        let _ = self.run(&format!("CREATE ROLE {DB_USER}")).await;
+        Ok(())
+    }
+
+    /// The sample orders, and what stands for zone maps.
+    pub(crate) async fn fill(&self) -> Result<()> {
+        self.files(&["postgres/zone_maps.sql", "sample.sql"]).await
+    }
+
+    async fn files(&self, files: &[&str]) -> Result<()> {
+        for file in files {
             let path = project("infra/sql").join(file);
             let sql = std::fs::read_to_string(&path).map_err(|e| Error::doing(file, e))?;
             self.run(&sql).await.map_err(|e| Error::doing(file, e))?;
         }
-        // On a PostgreSQL of somebody's own this may not be ours to do; only the doctor looks at it.
-        let _ = self.run(&format!("CREATE ROLE {DB_USER}")).await;
-        let procedures = ["dev.enriched_orders_sp", "dev.audit_orders_sp"];
-        let _ = self.run(&grants(DB_USER, &procedures, Some("dev.orders_audit"))).await;
         Ok(())
     }
 

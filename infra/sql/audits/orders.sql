@@ -548,3 +548,20 @@ BEGIN
     DROP TABLE migrate_orders_audit_sp_several;
 END;
 $$ LANGUAGE plpgsql SET timezone TO 'UTC';
+
+-- What their users need: "caller" calls the procedures, which run as their caller, and "auditor" tells of the mismatches. Of an
+-- external table nothing but the use of its schema is granted. `loader install` grants it to the users of a stack.
+-- GRANT USAGE ON SCHEMA dev TO "caller";
+-- GRANT USAGE ON SCHEMA s3_staging_schema TO "caller";
+-- GRANT SELECT ON s3_staging_schema.new_orders_staging_area TO "caller";
+-- GRANT SELECT ON dev.orders_final TO "caller";
+-- GRANT SELECT, UPDATE ON dev.orders_audit_mutex TO "caller";
+-- GRANT SELECT, UPDATE ON dev.orders_load_mutex TO "caller";
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON dev.orders_audit TO "caller";
+-- GRANT SELECT, INSERT, UPDATE ON dev.orders_audited_runs TO "caller";
+-- GRANT SELECT, INSERT, DELETE ON dev.orders_audit_number TO "caller";
+-- GRANT EXECUTE ON PROCEDURE dev.audit_orders_sp() TO "caller";
+-- GRANT EXECUTE ON PROCEDURE dev.audit_orders_sweep_sp() TO "caller";
+-- GRANT EXECUTE ON PROCEDURE dev.audit_orders_worker_sp(BIGINT, BIGINT, BIGINT) TO "caller";
+-- GRANT USAGE ON SCHEMA dev TO "auditor";
+-- GRANT SELECT, UPDATE ON dev.orders_audit TO "auditor";

@@ -39,6 +39,7 @@ SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname AS columnname,
     REPLACE(REPLACE(REPLACE(REPLACE(FORMAT_TYPE(a.atttypid, a.atttypmod),
         'character varying', 'varchar'), 'numeric', 'decimal'), 'integer', 'int'), ' without time zone', '') AS external_type,
     CAST(a.attnum AS INTEGER) AS columnnum,
-    CASE WHEN a.attname = 'run_id' THEN 1 ELSE 0 END AS part_key
+    -- As if their files were partitioned by the first column.
+    CASE WHEN a.attnum = 1 THEN 1 ELSE 0 END AS part_key
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 's3_staging_schema' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped;

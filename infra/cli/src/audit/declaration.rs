@@ -7,8 +7,8 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
-use super::name::{Name, Qualified};
 use super::types::{Kind, Type};
+use crate::name::{Name, Qualified};
 use crate::{Error, Result};
 
 /// Two tables that have to hold the same rows, and how that is audited.

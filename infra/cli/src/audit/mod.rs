@@ -3,16 +3,40 @@
 //! | Module | Responsible for |
 //! |---|---|
 //! | `declaration` | `infra/audits/NAME.yaml`, read and checked, and its JSON schema |
-//! | `name` | identifiers and `schema.table`, quoted where SQL needs it |
+//! | `check` | a declaration beside the warehouse |
+//! | `new` | a declaration for two tables of the warehouse |
+//! | `run` | an audit, run and followed, and what it found |
 //! | `types` | the types of columns, and the SQL that reads, hashes and writes their values |
 //! | `sql` | the SQL of an audit, from `audit.sql.jinja` |
 
+mod check;
 mod declaration;
-mod name;
+mod new;
+mod run;
 mod sql;
 mod types;
 
+use std::path::PathBuf;
+
+use crate::tools::project;
+use crate::{Error, Result};
+
 pub use declaration::Declaration;
+pub use new::{Tables, new};
+pub use run::{Span, check, run};
+pub(crate) use types::Type;
+
+/// The declarations of infra/audits whose procedures are among these.
+pub(crate) fn called(procedures: &[&str]) -> Result<Vec<Declaration>> {
+    let folder = project("infra/audits");
+    let files = std::fs::read_dir(&folder).map_err(|e| Error::doing(&folder.display().to_string(), e))?;
+    let mut files: Vec<PathBuf> = files.flatten().map(|file| file.path()).collect();
+    files.sort();
+    files.retain(|file| file.extension().is_some_and(|end| end == "yaml"));
+    let mut audits = files.iter().map(|file| Declaration::read(file)).collect::<Result<Vec<_>>>()?;
+    audits.retain(|audit| audit.procedures().iter().any(|procedure| procedures.contains(&procedure.as_str())));
+    Ok(audits)
+}
 
 #[cfg(test)]
 mod tests {

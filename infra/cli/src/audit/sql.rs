@@ -4,8 +4,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::declaration::{Column, Declaration, Ignore};
-use super::name::{Name, Qualified};
 use super::types::Kind;
+use crate::name::{Name, Qualified};
 use crate::{Error, Result};
 
 const TEMPLATE: &str = include_str!("audit.sql.jinja");
@@ -76,8 +76,8 @@ impl Declaration {
 
     fn context(&self) -> Value {
         let name = self.name.value.as_str();
-        let schema = &self.target.schema;
-        let ours = |name: String| format!("{schema}.{name}");
+        let ours = |name: String| self.own(&name);
+        let [procedure, sweep, between] = self.procedures();
         let table = self.table();
         let mutex = ours(format!("{name}_audit_mutex"));
         let locks: Vec<_> = std::iter::once(mutex.clone()).chain(self.locks.iter().map(Qualified::to_string)).collect();
@@ -115,12 +115,13 @@ impl Declaration {
             target => self.target.to_string(),
             from_source => from(&self.source, self.source_filter.as_ref().map(|filter| &filter.value)),
             from_target => from(&self.target, self.target_filter.as_ref().map(|filter| &filter.value)),
-            procedure => ours(format!("audit_{name}_sp")),
-            sweep => ours(format!("audit_{name}_sweep_sp")),
-            between => ours(format!("audit_{name}_between_sp")),
+            procedure => procedure,
+            sweep => sweep,
+            between => between,
             worker => ours(format!("audit_{name}_worker_sp")),
             worker_name => format!("audit_{name}_worker_sp"),
-            migrate => ours(format!("migrate_{name}_audit_sp")),
+            migrate => self.migration(),
+            grants => self.grants().lines().map(str::to_owned).collect::<Vec<_>>(),
             migrate_name => format!("migrate_{name}_audit_sp"),
         };
         let limits = context! {
@@ -183,7 +184,66 @@ impl Declaration {
         context! {..tables, ..context! {..limits, ..columns}}
     }
 
-    pub(super) fn table(&self) -> Qualified {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name.value
+    }
+
+    /// The two tables, and what they are to the audit.
+    pub(crate) fn compared(&self) -> [(&Qualified, &'static str); 2] {
+        [(&self.source, "source"), (&self.target, "target")]
+    }
+
+    /// The schemas of both, as a catalog has them.
+    pub(crate) fn schemas(&self) -> Vec<String> {
+        let mut schemas: Vec<_> = self.compared().into_iter().map(|(table, _)| table.raw().0).collect();
+        schemas.push(self.table().raw().0);
+        schemas.sort();
+        schemas.dedup();
+        schemas
+    }
+
+    /// The procedures that are called: the window's, the sweep and that of a span.
+    pub(crate) fn procedures(&self) -> [String; 3] {
+        ["", "_sweep", "_between"].map(|which| self.own(&format!("audit_{}{which}_sp", self.name.value)))
+    }
+
+    /// The procedure that brings an older audit table up to date.
+    pub(crate) fn migration(&self) -> String {
+        self.own(&format!("migrate_{}_audit_sp", self.name.value))
+    }
+
+    /// What "caller", who calls the procedures as an execution does, and "auditor", who tells of the mismatches, need: a line of SQL
+    /// each. Of an external table nothing but the use of its schema is granted.
+    pub fn grants(&self) -> String {
+        let (schema, run) = (&self.target.schema, self.run.of.stored());
+        let [window, sweep, _] = self.procedures();
+        let worker = self.own(&format!("audit_{}_worker_sp", self.name.value));
+        let own = |end: &str| self.own(&format!("{}_{end}", self.name.value));
+        let mut caller: Vec<_> =
+            [&self.target.schema, &self.source.schema].map(|schema| format!("USAGE ON SCHEMA {schema}")).into();
+        caller.dedup();
+        caller.extend([&self.source, &self.target].map(|table| format!("SELECT ON {table}")));
+        let mutexes = std::iter::once(own("audit_mutex")).chain(self.locks.iter().map(Qualified::to_string));
+        caller.extend(mutexes.map(|mutex| format!("SELECT, UPDATE ON {mutex}")));
+        caller.extend([
+            format!("SELECT, INSERT, UPDATE, DELETE ON {}", self.table()),
+            format!("SELECT, INSERT, UPDATE ON {}", own("audited_runs")),
+            format!("SELECT, INSERT, DELETE ON {}", own("audit_number")),
+        ]);
+        let calls = [format!("{window}()"), format!("{sweep}()"), format!("{worker}(BIGINT, {run}, {run})")];
+        caller.extend(calls.map(|call| format!("EXECUTE ON PROCEDURE {call}")));
+        let auditor = [format!("USAGE ON SCHEMA {schema}"), format!("SELECT, UPDATE ON {}", self.table())];
+        let line = |what: String, to: &str| format!("GRANT {what} TO \"{to}\";\n");
+        caller.into_iter().map(|what| line(what, "caller")).chain(auditor.map(|what| line(what, "auditor"))).collect()
+    }
+
+    /// A name in the target's schema.
+    fn own(&self, name: &str) -> String {
+        format!("{}.{name}", self.target.schema)
+    }
+
+    pub(crate) fn table(&self) -> Qualified {
         let by_default = || Qualified {
             schema: self.target.schema.clone(),
             name: Name::plain(format!("{}_audit", self.name.value)),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline)]
-pub(super) enum Type {
+pub(crate) enum Type {
     SmallInt,
     Integer,
     BigInt,
@@ -122,6 +122,16 @@ impl Type {
 
     pub(super) fn is_number(self) -> bool {
         self != Self::Boolean && !matches!(self.kind(), Kind::Text | Kind::Timestamp)
+    }
+
+    /// Digits behind the point, as far as they count: a double has more than any decimal.
+    pub(super) fn digits(self) -> u32 {
+        match self {
+            Self::Decimal(_, scale) => scale,
+            Self::Real => 100,
+            Self::Double => 101,
+            _ => 0,
+        }
     }
 
     /// The longest text, in bytes.

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::aws::Response;
-use super::external::external_table;
-use super::facts::{Deployed, Facts, NEWEST_COLUMN, Rule, users};
-use super::finding::{Finding, failure, ok, warning};
+use super::facts::{Facts, NEWEST_COLUMN, Rows, Rule};
 use crate::Error;
+use crate::aws::Response;
+use crate::finding::{Finding, failure, ok, warning};
 use crate::grants::grants;
+use crate::stack::Stack;
 
 /// Whether the stack exists and its last deployment has succeeded.
 pub(super) fn stack(name: &str, described: &Response) -> Finding {
@@ -28,15 +28,21 @@ pub(super) fn stack(name: &str, described: &Response) -> Finding {
 }
 
 /// Every check of what is in the stack.
-pub(super) fn all(stack: &Deployed, facts: &Facts) -> Vec<Finding> {
+pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     let mut all = vec![functions(stack, facts), role(facts)];
     all.extend(facts.rules.iter().map(|rule| trigger(stack, rule)));
     all.extend(facts.workflow.as_ref().map(|answer| workflow(stack, answer)));
     all.extend(facts.secret.as_ref().map(|answer| secret(stack, answer, &facts.secret_allowed)));
-    let (caller, auditor) = users(stack, facts.secret.as_ref());
+    let (caller, auditor) = stack.users(facts.secret.as_ref());
     all.push(procedures(stack, &facts.procedures, &caller));
     all.push(table(stack, &facts.table, &auditor));
-    all.extend(facts.external.as_ref().map(external_table));
+    match &facts.audits {
+        Ok(audits) => all.extend(audits.iter().flat_map(|(audit, catalog)| match catalog {
+            Ok(catalog) => audit.check_against(catalog),
+            Err(error) => vec![warning("audit", format!("{}: cannot be looked at: {error}", audit.name()), "")],
+        })),
+        Err(error) => all.push(failure("audit", error.to_string(), "")),
+    }
     all.push(subscriptions("topic", stack.output("TopicArn"), &facts.subscriptions));
     let runs = facts.run_subscriptions.as_ref();
     all.extend(runs.map(|answer| subscriptions("topic of runs", stack.parameter("NotificationTopicArn"), answer)));
@@ -44,7 +50,7 @@ pub(super) fn all(stack: &Deployed, facts: &Facts) -> Vec<Finding> {
     all
 }
 
-fn functions(stack: &Deployed, facts: &Facts) -> Finding {
+fn functions(stack: &Stack, facts: &Facts) -> Finding {
     const CHECK: &str = "functions";
     let redeploy = format!("Deploy again: make deploy STACK={} ...", stack.name);
     for (output, answer) in &facts.functions {
@@ -82,7 +88,7 @@ fn role(facts: &Facts) -> Finding {
     }
 }
 
-fn trigger(stack: &Deployed, Rule { check, rule, targets }: &Rule) -> Finding {
+fn trigger(stack: &Stack, Rule { check, rule, targets }: &Rule) -> Finding {
     let check = *check;
     let rule = match rule {
         Ok(rule) => rule,
@@ -110,7 +116,7 @@ fn trigger(stack: &Deployed, Rule { check, rule, targets }: &Rule) -> Finding {
     }
 }
 
-fn workflow(stack: &Deployed, answer: &Response) -> Finding {
+fn workflow(stack: &Stack, answer: &Response) -> Finding {
     const CHECK: &str = "workflow";
     let (name, job) = (stack.parameter("GlueWorkflowName"), stack.parameter("GlueJobName"));
     let jobs: Vec<_> = match answer {
@@ -131,7 +137,7 @@ fn workflow(stack: &Deployed, answer: &Response) -> Finding {
     }
 }
 
-pub(super) fn secret(stack: &Deployed, answer: &Response, allowed: &[(&str, Response)]) -> Finding {
+pub(super) fn secret(stack: &Stack, answer: &Response, allowed: &[(&str, Response)]) -> Finding {
     const CHECK: &str = "secret";
     let arn = stack.parameter("SecretArn");
     match answer {
@@ -160,10 +166,6 @@ pub(super) fn secret(stack: &Deployed, answer: &Response, allowed: &[(&str, Resp
     verdict
 }
 
-pub(super) fn rows(answer: &Value) -> Vec<&Vec<Value>> {
-    answer["Records"].as_array().into_iter().flatten().filter_map(Value::as_array).collect()
-}
-
 /// A privilege in a row; what is neither true nor false is not granted.
 fn granted(field: &Value) -> bool {
     field["booleanValue"] == true
@@ -184,21 +186,20 @@ fn unanswered(check: &'static str, error: &Error, user: &str, grants: String) ->
     failure(check, text, "The warehouse did not answer: check workgroup or cluster, database and credentials.")
 }
 
-pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Finding {
+pub(super) fn procedures(stack: &Stack, answer: &Rows, user: &str) -> Finding {
     const CHECK: &str = "procedures";
     let names = stack.procedures();
-    let answer = match answer {
-        Ok(answer) => answer,
+    let found = match answer {
+        Ok(found) => found,
         Err(error) => return unanswered(CHECK, error, user, grants(user, &names, None)),
     };
-    let found = rows(answer);
     let row = |name: &str| {
         let name = name.replace('"', "");
         found.iter().find(|row| row[0]["stringValue"] == *name)
     };
     let missing: Vec<_> = names.iter().copied().filter(|name| row(name).is_none()).collect();
     if !missing.is_empty() {
-        let fix = "Run infra/sql/load.sql and audits/orders.sql, or deploy with the names of yours.";
+        let fix = "make install STACK=... makes those of this project; otherwise deploy with the names of yours.";
         return failure(CHECK, format!("not in the warehouse: {}", missing.join(", ")), fix);
     }
     let refused: Vec<_> =
@@ -209,15 +210,15 @@ pub(super) fn procedures(stack: &Deployed, answer: &Response, user: &str) -> Fin
     failure(CHECK, format!("{user} may not call {}", refused.join(", ")), grants(user, &refused, None))
 }
 
-pub(super) fn table(stack: &Deployed, answer: &Response, user: &str) -> Finding {
+pub(super) fn table(stack: &Stack, answer: &Rows, user: &str) -> Finding {
     const CHECK: &str = "audit table";
     let name = stack.parameter("AuditTable");
-    let answer = match answer {
-        Ok(answer) => answer,
+    let found = match answer {
+        Ok(found) => found,
         Err(error) => return unanswered(CHECK, error, user, grants(user, &[], Some(name))),
     };
-    match rows(answer).first() {
-        None => failure(CHECK, format!("{name} is not in the warehouse"), "Run infra/sql/audits/orders.sql."),
+    match found.first() {
+        None => failure(CHECK, format!("{name} is not in the warehouse"), "make install STACK=..."),
         Some(row) if !row[..3].iter().all(granted) => {
             failure(CHECK, format!("{user} may not read and mark {name}"), grants(user, &[], Some(name)))
         }
@@ -253,7 +254,7 @@ pub(super) fn subscriptions(check: &'static str, topic: &str, answer: &Response)
     }
 }
 
-fn missed_events(stack: &Deployed, answer: &Response) -> Finding {
+fn missed_events(stack: &Stack, answer: &Response) -> Finding {
     const CHECK: &str = "missed events";
     let queue = stack.output("MissedEventsUrl");
     let messages = match answer {

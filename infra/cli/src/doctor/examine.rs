@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::aws::Calls;
 use super::checks;
-use super::facts::{Deployed, gather};
-use super::finding::{Finding, Verdict};
+use super::facts::gather;
+use crate::aws::Calls;
+use crate::finding::{Finding, Verdict};
+use crate::stack::Stack;
 use crate::{Error, Result};
 
 /// Checks the stack that this shell's region and credentials have, and prints what it found.
@@ -36,7 +37,7 @@ pub async fn examine(stack: &str, environment: &[(&str, &str)]) -> Result<Vec<Fi
     let described = aws.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await;
     let mut findings = vec![checks::stack(stack, &described)];
     if let Ok(described) = described {
-        let deployed = Deployed::read(stack, &described);
+        let deployed = Stack::read(stack, &described);
         let facts = gather(&mut aws, &deployed).await;
         findings.extend(checks::all(&deployed, &facts));
     }

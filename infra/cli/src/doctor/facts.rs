@@ -1,51 +1,15 @@
 //! What is asked of AWS about a stack, and of its warehouse.
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
-use shared::TargetFields;
 
-use super::aws::{Calls, Response};
-use super::external::columns_sql;
-use crate::Error;
+use crate::Result;
+use crate::audit::{self, Declaration};
+use crate::aws::{Calls, Response};
+use crate::stack::{ROLES, Stack};
+use crate::warehouse::{Catalog, Warehouse, literal};
 
-/// A stack's own word about itself.
-#[derive(Debug, Default)]
-pub(super) struct Deployed {
-    pub(super) name: String,
-    pub(super) parameters: HashMap<String, String>,
-    pub(super) outputs: HashMap<String, String>,
-}
-
-impl Deployed {
-    /// From the answer of DescribeStacks.
-    pub(super) fn read(name: &str, described: &Value) -> Self {
-        let map = |list: &str, key: &str, value: &str| {
-            let items = described["Stacks"][0][list].as_array().into_iter().flatten();
-            let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-            items.map(|item| (text(&item[key]), text(&item[value]))).collect()
-        };
-        Self {
-            name: name.to_owned(),
-            parameters: map("Parameters", "ParameterKey", "ParameterValue"),
-            outputs: map("Outputs", "OutputKey", "OutputValue"),
-        }
-    }
-
-    pub(super) fn parameter(&self, name: &str) -> &str {
-        self.parameters.get(name).map_or("", String::as_str)
-    }
-
-    /// The procedures that it calls by itself.
-    pub(super) fn procedures(&self) -> Vec<&str> {
-        let scheduled = (!self.parameter("FullAuditScheduleExpression").is_empty()).then_some("FullAuditProcedure");
-        ["LoadProcedure", "AuditProcedure"].into_iter().chain(scheduled).map(|name| self.parameter(name)).collect()
-    }
-
-    pub(super) fn output(&self, name: &str) -> &str {
-        self.outputs.get(name).map_or("", String::as_str)
-    }
-}
+/// The rows of a query.
+pub(super) type Rows = Result<Vec<Vec<Value>>>;
 
 /// What AWS reports about the parts of a stack.
 #[derive(Debug)]
@@ -65,10 +29,10 @@ pub(super) struct Facts {
     pub(super) secret: Option<Response>,
     /// Whether the roles that submit statements may read it.
     pub(super) secret_allowed: Vec<(&'static str, Response)>,
-    pub(super) procedures: Response,
-    pub(super) table: Response,
-    /// The columns of the external table; nothing if the audit is none of ours.
-    pub(super) external: Option<Response>,
+    pub(super) procedures: Rows,
+    pub(super) table: Rows,
+    /// The audits of ours that the stack calls, and what the warehouse has of them.
+    pub(super) audits: Result<Vec<(Declaration, Result<Catalog>)>>,
 }
 
 /// A rule, and what it starts.
@@ -80,10 +44,7 @@ pub(super) struct Rule {
 }
 
 const FUNCTIONS: [&str; 3] = ["ProcRunnerName", "StatusCheckerName", "OrdersAuditFnName"];
-/// The roles that submit statements.
-pub(super) const ROLES: [&str; 2] = ["StatementRoleName", "AuditRoleName"];
-
-pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
+pub(super) async fn gather(aws: &mut Calls, stack: &Stack) -> Facts {
     let mut functions = Vec::new();
     for output in FUNCTIONS {
         let name = json!({"FunctionName": stack.output(output)});
@@ -97,19 +58,13 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         rules.push(rule(aws, stack, "full audit", "FullAudit").await);
     }
     let mut secret_allowed = Vec::new();
-    let secret = match stack.parameter("SecretArn") {
-        "" => None,
-        arn => {
-            let secret = aws.call("secretsmanager", "get_secret_value", json!({"SecretId": arn})).await;
-            // Only the name leaves this line.
-            let user = |text: &str| serde_json::from_str::<Value>(text).ok().map(|s| s["username"].clone());
-            for role in ROLES {
-                secret_allowed.push((role, may_read_secret(aws, stack, role).await));
-            }
-            Some(secret.map(|s| s["SecretString"].as_str().and_then(user).unwrap_or_default()))
+    let secret = stack.secret_user(aws).await;
+    if secret.is_some() {
+        for role in ROLES {
+            secret_allowed.push((role, may_read_secret(aws, stack, role).await));
         }
-    };
-    let (caller, auditor) = users(stack, secret.as_ref());
+    }
+    let (caller, auditor) = stack.users(secret.as_ref());
     let workflow = match stack.parameter("GlueWorkflowName") {
         "" => None,
         name => Some(jobs(aws, name).await),
@@ -120,9 +75,16 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         topic => Some(aws.call("sns", "list_subscriptions_by_topic", json!({"TopicArn": topic})).await),
     };
     let topic = json!({"TopicArn": stack.output("TopicArn")});
-    let external = match columns_sql(stack) {
-        Some(sql) => Some(query(aws, stack, &sql).await),
-        None => None,
+    let audits = match audit::called(&stack.procedures()) {
+        Ok(declared) => {
+            let mut audits = Vec::new();
+            for audit in declared {
+                let catalog = Warehouse::of(aws, stack, Some(4)).catalog(&audit.schemas()).await;
+                audits.push((audit, catalog));
+            }
+            Ok(audits)
+        }
+        Err(error) => Err(error),
     };
     let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
     Facts {
@@ -137,11 +99,11 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Deployed) -> Facts {
         secret_allowed,
         procedures: query(aws, stack, &procedures_sql(stack, &caller)).await,
         table: query(aws, stack, &table_sql(stack, &auditor)).await,
-        external,
+        audits,
     }
 }
 
-async fn rule(aws: &mut Calls, stack: &Deployed, check: &'static str, logical_id: &str) -> Rule {
+async fn rule(aws: &mut Calls, stack: &Stack, check: &'static str, logical_id: &str) -> Rule {
     let resource = json!({"StackName": stack.name, "LogicalResourceId": logical_id});
     let (rule, targets) = match aws.call("cloudformation", "describe_stack_resource", resource).await {
         Ok(resource) => {
@@ -165,7 +127,7 @@ async fn jobs(aws: &mut Calls, workflow: &str) -> Response {
     Ok(actions.filter_map(|action| action["JobName"].as_str()).collect())
 }
 
-async fn may_read_secret(aws: &mut Calls, stack: &Deployed, role: &str) -> Response {
+async fn may_read_secret(aws: &mut Calls, stack: &Stack, role: &str) -> Response {
     let role = aws.call("iam", "get_role", json!({"RoleName": stack.output(role)})).await?;
     let simulate = json!({
         "PolicySourceArn": role["Role"]["Arn"], "ActionNames": ["secretsmanager:GetSecretValue"],
@@ -183,43 +145,12 @@ async fn last_execution(aws: &mut Calls, machine: &str) -> Response {
     }
 }
 
-/// Runs a query on the stack's warehouse, with the rights of this shell's credentials.
-async fn query(aws: &mut Calls, stack: &Deployed, sql: &str) -> Response {
-    const LOOKS: usize = 4;
-    let mut request = json!({"Sql": sql, "WaitTimeSeconds": 20});
-    for parameter in TargetFields::NAMES {
-        if !stack.parameter(parameter).is_empty() {
-            request[parameter] = json!(stack.parameter(parameter));
-        }
-    }
-    let submitted = aws.call("redshift-data", "execute_statement", request).await?;
-    let id = &submitted["Id"];
-    for _ in 0..LOOKS {
-        let look = aws.call("redshift-data", "describe_statement", json!({"Id": id, "WaitTimeSeconds": 20})).await?;
-        match look["Status"].as_str().unwrap_or_default() {
-            "FINISHED" => return aws.call("redshift-data", "get_statement_result", json!({"Id": id})).await,
-            "FAILED" | "ABORTED" => return Err(Error::new(look["Error"].as_str().unwrap_or("no reason given"))),
-            _ => {}
-        }
-    }
-    Err(Error::new(format!("the query {id} has not ended; the warehouse may be starting: try again")))
+/// Asks the stack's warehouse, with the rights of this shell's credentials.
+async fn query(aws: &mut Calls, stack: &Stack, sql: &str) -> Result<Vec<Vec<Value>>> {
+    Warehouse::of(aws, stack, Some(4)).run(sql).await
 }
 
-/// The database users: who calls the procedures, and who works on the audit table.
-pub(super) fn users(stack: &Deployed, secret: Option<&Response>) -> (String, String) {
-    let named = secret.and_then(|s| s.as_ref().ok()).and_then(Value::as_str);
-    let named = named.or(Some(stack.parameter("DbUser")).filter(|user| !user.is_empty()));
-    // A role's user in the database. [Amazon Redshift Management Guide]
-    let of = |role| named.map_or_else(|| format!("IAMR:{}", stack.output(role)), str::to_owned);
-    let [caller, auditor] = ROLES.map(of);
-    (caller, auditor)
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-pub(super) fn procedures_sql(stack: &Deployed, user: &str) -> String {
+pub(super) fn procedures_sql(stack: &Stack, user: &str) -> String {
     let names: Vec<_> = stack.procedures().iter().map(|name| literal(&name.replace('"', ""))).collect();
     format!(
         "SELECT n.nspname || '.' || p.proname, has_schema_privilege({user}, n.nspname, 'usage'), \
@@ -233,7 +164,7 @@ pub(super) fn procedures_sql(stack: &Deployed, user: &str) -> String {
 /// A column that an audit table from before its last migration does not have.
 pub(super) const NEWEST_COLUMN: &str = "row_count";
 
-pub(super) fn table_sql(stack: &Deployed, user: &str) -> String {
+pub(super) fn table_sql(stack: &Stack, user: &str) -> String {
     let table = stack.parameter("AuditTable").replace('"', "");
     format!(
         "SELECT has_schema_privilege({user}, n.nspname, 'usage'), has_table_privilege({user}, c.oid, 'select'), \

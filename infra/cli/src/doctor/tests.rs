@@ -1,15 +1,16 @@
 use serde_json::{Value, json};
 
-use super::aws::Response;
+use super::Verdict;
 use super::checks::{procedures, secret, subscriptions, table};
-use super::facts::{Deployed, ROLES, procedures_sql, table_sql, users};
-use super::finding::Verdict;
+use super::facts::{Rows, procedures_sql, table_sql};
 use crate::Error;
+use crate::aws::Response;
+use crate::stack::{ROLES, Stack};
 
 /// A stack with IAM credentials: no secret, no user.
-fn iam() -> Deployed {
+fn iam() -> Stack {
     let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Deployed {
+    Stack {
         name: "s".into(),
         parameters: pairs(&[
             ("WorkgroupName", "w"),
@@ -21,14 +22,14 @@ fn iam() -> Deployed {
     }
 }
 
-fn records(rows: &[&[Value]]) -> Response {
-    Ok(json!({"Records": rows}))
+fn records(rows: &[&[Value]]) -> Rows {
+    Ok(rows.iter().map(|row| row.to_vec()).collect())
 }
 
 #[test]
 fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
     let stack = iam();
-    let (caller, auditor) = users(&stack, None);
+    let (caller, auditor) = stack.users(None);
     assert_eq!((&*caller, &*auditor), ("IAMR:s-StatementRole-1", "IAMR:s-AuditRole-1"));
     assert!(procedures_sql(&stack, &caller).contains("has_function_privilege('IAMR:s-StatementRole-1', p.oid"));
     assert!(table_sql(&stack, &auditor).contains("has_table_privilege('IAMR:s-AuditRole-1', c.oid, 'update')"));

@@ -58,14 +58,14 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Finding {
+pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Ok, text: text.into(), fix: String::new() }
 }
 
-pub(super) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
+pub(crate) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Warning, text: text.into(), fix: fix.into() }
 }
 
-pub(super) fn failure(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
+pub(crate) fn failure(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Failure, text: text.into(), fix: fix.into() }
 }

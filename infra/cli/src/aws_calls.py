@@ -1,4 +1,4 @@
-"""Calls AWS for the doctor: a request a line ([service, operation, parameters]), an answer a line."""
+"""Calls AWS: a request a line ([service, operation, parameters]), an answer a line."""
 import json
 import sys
 

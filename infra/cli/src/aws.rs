@@ -11,19 +11,19 @@ use crate::tools::{project, python_tool};
 use crate::{Error, Result};
 
 /// What was found out, each by its own question.
-pub(super) type Response = Result<Value>;
+pub(crate) type Response = Result<Value>;
 
 /// AWS, with the region, endpoint and credentials of the environment.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     _python: Child,
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Calls {
-    pub(super) fn start(environment: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn start(environment: &[(&str, &str)]) -> Result<Self> {
         let mut python = Command::new(python_tool("python")?);
-        python.arg(project("infra/cli/src/doctor/aws_calls.py")).envs(environment.iter().copied());
+        python.arg(project("infra/cli/src/aws_calls.py")).envs(environment.iter().copied());
         python.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut python = python.spawn().map_err(|e| Error::doing("start Python", e))?;
         let (Some(requests), Some(answers)) = (python.stdin.take(), python.stdout.take()) else {
@@ -32,7 +32,7 @@ impl Calls {
         Ok(Self { _python: python, requests, answers: BufReader::new(answers).lines() })
     }
 
-    pub(super) async fn call(&mut self, service: &str, operation: &str, parameters: Value) -> Response {
+    pub(crate) async fn call(&mut self, service: &str, operation: &str, parameters: Value) -> Response {
         let request = format!("{}\n", json!([service, operation, parameters]));
         let failed = |e: std::io::Error| Error::doing("ask AWS", e);
         self.requests.write_all(request.as_bytes()).await.map_err(failed)?;

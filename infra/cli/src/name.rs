@@ -23,20 +23,21 @@ const RESERVED: &str = " aes128 aes256 all allowoverwrite asymmetric collation c
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline)]
-pub(super) struct Name(String);
+pub(crate) struct Name(String);
 
 impl Name {
     /// One that is known to be plain.
-    pub(super) fn plain(name: String) -> Self {
+    pub(crate) fn plain(name: String) -> Self {
         Self(name)
     }
 
     /// What stands in the catalog.
-    pub(super) fn raw(&self) -> &str {
+    pub(crate) fn raw(&self) -> &str {
         &self.0
     }
 
-    fn parse(text: &str) -> Option<(Self, &str)> {
+    /// What a text begins with, and the rest of it.
+    pub(crate) fn parse(text: &str) -> Option<(Self, &str)> {
         let (name, rest) = match text.strip_prefix('"') {
             Some(quoted) => {
                 let mut name = String::new();
@@ -96,23 +97,35 @@ impl fmt::Display for Name {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline)]
-pub(super) struct Qualified {
-    pub(super) schema: Name,
-    pub(super) name: Name,
+pub(crate) struct Qualified {
+    pub(crate) schema: Name,
+    pub(crate) name: Name,
+}
+
+impl Qualified {
+    /// What a text begins with, and the rest of it.
+    pub(crate) fn parse(text: &str) -> Option<(Self, &str)> {
+        let (schema, rest) = Name::parse(text)?;
+        let (name, rest) = Name::parse(rest.strip_prefix('.')?)?;
+        Some((Self { schema, name }, rest))
+    }
+
+    /// As a catalog has it.
+    pub(crate) fn raw(&self) -> (String, String) {
+        (self.schema.0.clone(), self.name.0.clone())
+    }
 }
 
 impl TryFrom<String> for Qualified {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parts = || {
-            let (schema, rest) = Name::parse(&text)?;
-            let (name, rest) = Name::parse(rest.strip_prefix('.')?)?;
-            rest.is_empty().then_some(Self { schema, name })
-        };
-        parts().ok_or_else(|| {
-            format!("{text:?} is no table: schema.table is expected, each in double quotes where SQL needs it")
-        })
+        match Self::parse(&text) {
+            Some((qualified, "")) => Ok(qualified),
+            _ => {
+                Err(format!("{text:?} is no table: schema.table is expected, each in double quotes where SQL needs it"))
+            }
+        }
     }
 }
 
