@@ -35,8 +35,9 @@ help: ## List the targets
 demo: setup functions runner ## Run the main job on this machine, from the event to the notifications
 	@$(LOCAL) demo
 
-local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://...)
-	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)')
+local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://..., SQL=tables.sql, PARAMETERS=my.txt)
+	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)') \
+		$(if $(call given,SQL),--sql '$(SQL)') $(if $(call given,PARAMETERS),--parameters '$(PARAMETERS)')
 
 install: setup loader ## Put tables, procedures, audits and grants into the warehouse (PARAMETERS=my.txt or STACK=..., ARGUMENTS=--dry-run)
 	@$(LOADER) install --stack $(STACK) $(if $(call given,PARAMETERS),--parameters '$(PARAMETERS)') $(ARGUMENTS)

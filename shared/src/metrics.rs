@@ -55,24 +55,24 @@ pub fn statement_ended(progress: &Progress) {
     if failure.is_none() {
         values.push((Metric::LoadSeconds, *duration_seconds));
     }
-    emit(&progress.ticket.ids(), Some(procedure), &values);
+    emit(&progress.ticket.ids(), Some(("Procedure", procedure)), &values);
 }
 
-/// Prints values under the stack that STACK_NAME names; without it (on a laptop) nobody would read them.
-pub fn emit(ids: &Ids, procedure: Option<&str>, values: &[(Metric, f64)]) {
+/// Prints values under the stack that STACK_NAME names, and a dimension besides; without it (on a laptop) nobody would read them.
+pub fn emit(ids: &Ids, of: Option<(&str, &str)>, values: &[(Metric, f64)]) {
     let Some(stack) = var("STACK_NAME") else { return };
-    let line = embedded(SystemTime::now(), &stack, ids, procedure, values).to_string();
+    let line = embedded(SystemTime::now(), &stack, ids, of, values).to_string();
     // One write: a line that is torn is no metric.
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-fn embedded(now: SystemTime, stack: &str, ids: &Ids, procedure: Option<&str>, values: &[(Metric, f64)]) -> Value {
+fn embedded(now: SystemTime, stack: &str, ids: &Ids, of: Option<(&str, &str)>, values: &[(Metric, f64)]) -> Value {
     let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut dimensions = vec!["Stack"];
     let mut fields = Map::from_iter([("Stack".to_owned(), json!(stack))]);
-    if let Some(procedure) = procedure {
-        dimensions.push("Procedure");
-        fields.insert("Procedure".to_owned(), json!(procedure));
+    if let Some((dimension, value)) = of {
+        dimensions.push(dimension);
+        fields.insert(dimension.to_owned(), json!(value));
     }
     // Properties to search by, not dimensions: each value of one would be a metric of its own.
     fields.extend(ids.fields().map(|(name, id)| (name.to_owned(), json!(id))));
@@ -99,7 +99,7 @@ mod tests {
         let workflow_run = WorkflowRun { workflow_run_id: Some("wr_1".into()), ..WorkflowRun::default() };
         let ids = Ids { execution: Some("e".into()), workflow_run, ..Ids::default() };
         assert_eq!(
-            embedded(now, "s", &ids, Some("dev.p"), &values),
+            embedded(now, "s", &ids, Some(("Procedure", "dev.p")), &values),
             json!({
                 "_aws": {
                     "Timestamp": 1_767_225_600_000_u64,

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 struct Arrived {
     calls: usize,
     runs: HashMap<String, usize>,
+    audits: HashMap<String, usize>,
     /// Calls after this one are held back.
     hold_after: Option<usize>,
     held: usize,
@@ -70,6 +71,11 @@ impl Sink {
     /// How often each run was sent.
     pub fn runs(&self) -> HashMap<String, usize> {
         self.lock().runs.clone()
+    }
+
+    /// How many messages each audit had, where there are several.
+    pub fn audits(&self) -> HashMap<String, usize> {
+        self.lock().audits.clone()
     }
 
     /// Forgets what has arrived, and holds back what comes after `hold_after` calls.
@@ -135,9 +141,13 @@ async fn answer(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> (S
     let mut arrived = sink.lock();
     for (name, value) in &fields {
         // ...member.1.MessageAttributes.entry.2.Name = run_id, ....entry.2.Value.StringValue = 42
-        if let Some(entry) = name.strip_suffix(".Name").filter(|_| value == "run_id") {
-            let run = fields.get(&format!("{entry}.Value.StringValue")).cloned().unwrap_or_default();
-            *arrived.runs.entry(run).or_default() += 1;
+        if let Some(entry) = name.strip_suffix(".Name") {
+            let attribute = fields.get(&format!("{entry}.Value.StringValue")).cloned().unwrap_or_default();
+            match value.as_str() {
+                "run_id" => *arrived.runs.entry(attribute).or_default() += 1,
+                "audit" => *arrived.audits.entry(attribute).or_default() += 1,
+                _ => {}
+            }
         }
         if name.starts_with("PublishBatchRequestEntries.member.") && name.ends_with(".Id") {
             members.push_str(&format!("<member><Id>{value}</Id><MessageId>m</MessageId></member>"));

@@ -1,6 +1,6 @@
 //! `loader install` and `loader audit` on the local stack: what is there stays, what is not is made, and what cannot be says why.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use loader::Place;
@@ -54,7 +54,7 @@ impl Installed {
     }
 
     /// What `loader audit check` says is wrong, and what `loader audit run` prints.
-    async fn audit(&self, file: &PathBuf, span: Option<&Span>) -> Any<(bool, Vec<String>)> {
+    async fn audit(&self, file: &Path, span: Option<&Span>) -> Any<(bool, Vec<String>)> {
         let mut lines = Vec::new();
         let say = |line: &str| lines.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
         let environment = self.stack.environment();

@@ -8,7 +8,7 @@ use shared::{Error, ErrorKind, Result, StatementId};
 use tracing::info;
 
 use crate::audit_sql::{Notice, When, mark_digest_sql, mark_sql, resolved_sql, unresolved_sql};
-use crate::config::Config;
+use crate::config::{Audit, Config};
 use crate::query::{self, Pages, Row};
 use crate::run::{Digest, Mismatches, Run, RunId};
 
@@ -17,6 +17,7 @@ use crate::run::{Digest, Mismatches, Run, RunId};
 pub(crate) struct AuditTable<'a> {
     pub(crate) client: &'a Client,
     pub(crate) config: &'a Config,
+    pub(crate) audit: &'a Audit,
     /// The execution's id: what rows remember.
     pub(crate) execution: &'a str,
     /// What the statements' names begin with.
@@ -28,7 +29,7 @@ pub(crate) struct AuditTable<'a> {
 impl AuditTable<'_> {
     /// Submits the query for this kind of notice; returns its statement, which [`Runs`] reads.
     pub(crate) async fn ask(&self, notice: Notice) -> Result<StatementId> {
-        let audit = &self.config.audit;
+        let audit = self.audit;
         match notice {
             Notice::Mismatch => self.run(&unresolved_sql(audit, self.when), "runs").await,
             Notice::Resolved => self.run(&resolved_sql(audit, self.when), "resolved").await,
@@ -38,7 +39,7 @@ impl AuditTable<'_> {
     /// Remembers what was sent: all that can be, whatever becomes of the rest.
     pub(crate) async fn mark(&self, notice: Notice, runs: &[Run]) -> Result<()> {
         let mut outcome = Ok(());
-        for sql in mark_sql(&self.config.audit, self.when, notice, runs) {
+        for sql in mark_sql(self.audit, self.when, notice, runs) {
             let marked = self.run(&sql, "mark").await;
             outcome = outcome.and(marked.map(|_| ()));
         }
@@ -50,7 +51,7 @@ impl AuditTable<'_> {
 
     /// Remembers what a digest was about.
     pub(crate) async fn mark_digest(&self, notice: Notice, digest: &Digest) -> Result<()> {
-        self.run(&mark_digest_sql(&self.config.audit, self.when, notice, digest), "mark").await?;
+        self.run(&mark_digest_sql(self.audit, self.when, notice, digest), "mark").await?;
         info!(runs = digest.runs, ?notice, "marked");
         Ok(())
     }

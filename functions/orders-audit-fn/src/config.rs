@@ -1,5 +1,8 @@
-//! The function's environment: which table, which words, when to notify.
+//! The function's environment: which tables, which words, when to notify.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use shared::call::QualifiedName;
 use shared::runtime::var_parsed;
 use shared::{Error, Result, Target, TargetFields};
@@ -9,10 +12,8 @@ use shared::{Error, Result, Target, TargetFields};
 pub struct Config {
     /// The warehouse.
     pub target: Target,
-    /// The audit table.
-    pub audit: Audit,
-    /// The words of the messages.
-    pub words: Words,
+    /// The audit tables, at least one.
+    pub audits: Vec<Audited>,
     /// Where they go.
     pub topic_arn: String,
     /// Hours until a run that was notified is due again; 0: in every execution.
@@ -21,6 +22,17 @@ pub struct Config {
     pub notify_resolved: bool,
     /// Above so many runs one digest takes the place of single messages; 0: never.
     pub max_notifications: usize,
+}
+
+/// An audit that is told of.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// Its table.
+    pub audit: Audit,
+    /// The words of its messages.
+    pub words: Words,
+    /// What tells it from the others: the table's name without `_audit`; nothing where it is the only one.
+    pub label: Option<String>,
 }
 
 /// The audit table and the columns that tell its runs apart.
@@ -53,8 +65,9 @@ const MOST_KEYS: usize = 3;
 const MOST_REMIND_HOURS: u32 = 87_600;
 
 impl Config {
-    /// Reads the variables of the target, `TOPIC_ARN`, and what has a default: `AUDIT_TABLE`,
-    /// `AUDIT_KEY_COLUMN`, `AUDIT_TIME_COLUMN`, `NOTIFICATION_SUBJECT`, `NOTIFICATION_TITLE`,
+    /// Reads the variables of the target, `TOPIC_ARN`, and what has a default: `AUDIT_TABLES` (`schema.table`, or with its columns
+    /// `schema.table:run:time`, separated by commas), `AUDIT_KEY_COLUMN` and `AUDIT_TIME_COLUMN` (of the tables without columns),
+    /// `NOTIFICATION_SUBJECT`, `NOTIFICATION_TITLE`, `NOTIFICATION_WORDS` (JSON, a `subject` and a `title` by table),
     /// `REMIND_AFTER_HOURS`, `NOTIFY_RESOLVED`, `MAX_NOTIFICATIONS`.
     ///
     /// # Errors
@@ -68,25 +81,43 @@ impl Config {
                 "environment variable TOPIC_ARN is {topic_arn:?}; it has to be the ARN of an SNS topic"
             )));
         }
-        let column = |name: &str, default: &str| {
-            let column = text(name, default);
+        let column = |name: &str, column: String| {
             // A column is checked as the second part of a qualified name.
             QualifiedName::parse(&format!("t.{column}"), name).map_err(wrong)?;
             Ok(column)
         };
+        let key = column("AUDIT_KEY_COLUMN", text("AUDIT_KEY_COLUMN", "run_id"))?;
+        let time = column("AUDIT_TIME_COLUMN", text("AUDIT_TIME_COLUMN", "order_ts"))?;
+        let audit = |entry: &str| {
+            let mut parts = QualifiedName::split(entry.trim(), ':');
+            let table = QualifiedName::parse(parts.next().unwrap_or_default(), "AUDIT_TABLES").map_err(wrong)?;
+            let own = |part: Option<&str>, default: &String| match part {
+                Some(own) => column("AUDIT_TABLES", own.to_owned()),
+                None => Ok(default.clone()),
+            };
+            let audit = Audit { table, key: own(parts.next(), &key)?, time: own(parts.next(), &time)? };
+            match parts.next() {
+                None => Ok(audit),
+                Some(_) => Err(Error::invalid_configuration(format!(
+                    "environment variable AUDIT_TABLES: {} is followed by more than two columns; schema.table:run:time is expected",
+                    audit.table
+                ))),
+            }
+        };
+        let tables = text("AUDIT_TABLES", "dev.orders_audit");
+        let audits = QualifiedName::split(&tables, ',').map(audit).collect::<Result<Vec<_>>>()?;
+        let words = Words {
+            subject: check_subject(
+                "NOTIFICATION_SUBJECT",
+                text("NOTIFICATION_SUBJECT", "S3 Staging vs Redshift mismatch"),
+            )?,
+            title: check_title(
+                "NOTIFICATION_TITLE",
+                text("NOTIFICATION_TITLE", "Mismatch between S3 staging and Redshift for the run id {key}"),
+            )?,
+        };
         Ok(Self {
-            audit: Audit {
-                table: QualifiedName::parse(&text("AUDIT_TABLE", "dev.orders_audit"), "AUDIT_TABLE").map_err(wrong)?,
-                key: column("AUDIT_KEY_COLUMN", "run_id")?,
-                time: column("AUDIT_TIME_COLUMN", "order_ts")?,
-            },
-            words: Words {
-                subject: check_subject(text("NOTIFICATION_SUBJECT", "S3 Staging vs Redshift mismatch"))?,
-                title: check_title(text(
-                    "NOTIFICATION_TITLE",
-                    "Mismatch between S3 staging and Redshift for the run id {key}",
-                ))?,
-            },
+            audits: labelled(audits, &words, &own_words(&text("NOTIFICATION_WORDS", "{}"))?)?,
             target: TargetFields::from_env(&var).try_into().map_err(wrong)?,
             remind_after_hours: check_reminder(var_parsed(&var, "REMIND_AFTER_HOURS", "a whole number of hours", 0)?)?,
             notify_resolved: var_parsed(&var, "NOTIFY_RESOLVED", "true or false", false)?,
@@ -96,24 +127,83 @@ impl Config {
     }
 }
 
-fn check_subject(subject: String) -> Result<String> {
+/// The words of one table, in place of those of all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnWords {
+    subject: Option<String>,
+    title: Option<String>,
+}
+
+fn own_words(json: &str) -> Result<BTreeMap<String, OwnWords>> {
+    serde_json::from_str(json).map_err(|e| {
+        // Its text may quote a value; the place is enough.
+        let place = format!("line {}, column {}", e.line(), e.column());
+        Error::invalid_configuration(format!(
+            "environment variable NOTIFICATION_WORDS is no JSON of the form {{\"schema.table\": {{\"subject\": ..., \"title\": ...}}}} ({place})"
+        ))
+    })
+}
+
+fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>) -> Result<Vec<Audited>> {
+    let wrong = |text: String| Error::invalid_configuration(format!("environment variable {text}"));
+    for (n, audit) in audits.iter().enumerate() {
+        if audits[..n].iter().any(|other| other.table.same_as(&audit.table)) {
+            return Err(wrong(format!("AUDIT_TABLES names {} twice", audit.table)));
+        }
+    }
+    if let Some(unknown) = own.keys().find(|name| !audits.iter().any(|audit| audit.table.to_string() == **name)) {
+        let name = QualifiedName::shown(unknown).map_or_else(|| "a name".to_owned(), |name| name.to_string());
+        return Err(wrong(format!("NOTIFICATION_WORDS has {name}, which is none of AUDIT_TABLES")));
+    }
+    let names: Vec<_> = audits.iter().map(|audit| short_name(&audit.table)).collect();
+    let several = audits.len() > 1;
+    let with_words = |(n, audit): (usize, Audit)| {
+        // Of two tables with one name in two schemas each is known by its schema, too.
+        let is_alone = names.iter().filter(|name| **name == names[n]).count() == 1;
+        let label = if is_alone { names[n].clone() } else { audit.table.to_string().replace('"', "") };
+        let label = several.then_some(label);
+        let before = |text: &str| label.as_ref().map_or_else(|| text.to_owned(), |label| format!("{label}: {text}"));
+        let fallback = OwnWords::default();
+        let own = own.get(&audit.table.to_string()).unwrap_or(&fallback);
+        let subject = match &own.subject {
+            Some(subject) => check_subject("NOTIFICATION_WORDS", subject.clone())?,
+            None => before(&words.subject).chars().take(MAX_SUBJECT_CHARS).collect(),
+        };
+        let title = match &own.title {
+            Some(title) => check_title("NOTIFICATION_WORDS", title.clone())?,
+            None => before(&words.title),
+        };
+        Ok(Audited { audit, words: Words { subject, title }, label })
+    };
+    audits.into_iter().enumerate().map(with_words).collect()
+}
+
+/// `payments` of `dev.payments_audit`.
+fn short_name(table: &QualifiedName) -> String {
+    let name = table.to_string();
+    let name = QualifiedName::split(&name, '.').last().unwrap_or_default().replace('"', "");
+    name.strip_suffix("_audit").map_or_else(|| name.clone(), str::to_owned)
+}
+
+fn check_subject(variable: &str, subject: String) -> Result<String> {
     let fits = subject.chars().count() <= MAX_SUBJECT_CHARS
         && !subject.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}');
     if fits && !subject.trim().is_empty() {
         return Ok(subject);
     }
     Err(Error::invalid_configuration(format!(
-        "environment variable NOTIFICATION_SUBJECT has to be a line without control characters, at most \
+        "environment variable {variable}: a subject has to be a line without control characters, at most \
          {MAX_SUBJECT_CHARS} characters"
     )))
 }
 
-fn check_title(title: String) -> Result<String> {
+fn check_title(variable: &str, title: String) -> Result<String> {
     if title.chars().count() <= MAX_TITLE_CHARS && title.matches("{key}").count() <= MOST_KEYS {
         return Ok(title);
     }
     Err(Error::invalid_configuration(format!(
-        "environment variable NOTIFICATION_TITLE has to have at most {MAX_TITLE_CHARS} characters and {{key}} at most \
+        "environment variable {variable}: a title has to have at most {MAX_TITLE_CHARS} characters and {{key}} at most \
          {MOST_KEYS} times"
     )))
 }
@@ -143,11 +233,52 @@ mod tests {
     #[test]
     fn what_sns_takes_as_a_subject_is_taken() {
         for subject in ["x", "Abweichung: größer", &"ü".repeat(89), "差异"] {
-            assert_eq!(with("NOTIFICATION_SUBJECT", subject).expect(subject).words.subject, subject);
+            assert_eq!(with("NOTIFICATION_SUBJECT", subject).expect(subject).audits[0].words.subject, subject);
         }
         for subject in ["two\nlines", "a\tb", "a\u{7}", "a\u{85}b", "a\u{2028}b", " ", &"ü".repeat(90)] {
             let error = with("NOTIFICATION_SUBJECT", subject).expect_err(subject);
             assert!(error.name() == "InvalidConfiguration" && error.to_string().contains("NOTIFICATION_SUBJECT"));
+        }
+    }
+
+    #[test]
+    fn several_tables_have_labels_columns_and_words_of_their_own() {
+        let config = Config::from_env(|asked| match asked {
+            "AUDIT_TABLES" => {
+                Some("dev.orders_audit, shop.\"Pay,ments_audit\":\"Run: it\":paid_at,b.orders_audit:r".to_owned())
+            }
+            "NOTIFICATION_WORDS" => Some(r#"{"b.orders_audit": {"subject": "B is wrong"}}"#.to_owned()),
+            "WORKGROUP_NAME" | "DATABASE" => Some("w".to_owned()),
+            "TOPIC_ARN" => Some("arn:aws:sns:eu-west-1:123456789012:t".to_owned()),
+            _ => None,
+        });
+        let audits = config.expect("valid").audits;
+        let all: Vec<_> = audits
+            .iter()
+            .map(|a| (a.label.as_deref().unwrap_or_default(), &*a.audit.key, &*a.audit.time, &*a.words.subject))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                ("dev.orders_audit", "run_id", "order_ts", "dev.orders_audit: S3 Staging vs Redshift mismatch"),
+                ("Pay,ments", "\"Run: it\"", "paid_at", "Pay,ments: S3 Staging vs Redshift mismatch"),
+                ("b.orders_audit", "r", "order_ts", "B is wrong"),
+            ]
+        );
+        assert!(audits[1].words.title.starts_with("Pay,ments: Mismatch between"));
+        let alone = with("AUDIT_TABLES", "dev.orders_audit").expect("valid").audits;
+        assert!(alone[0].label.is_none() && alone[0].words.subject == "S3 Staging vs Redshift mismatch");
+        for (name, value, says) in [
+            ("AUDIT_TABLES", "dev.a,dev.A", "names dev.A twice"),
+            ("AUDIT_TABLES", "dev.a:b:c:d", "more than two columns"),
+            ("AUDIT_TABLES", "dev.a:b c", "AUDIT_TABLES"),
+            ("AUDIT_TABLES", "dev.a,", "AUDIT_TABLES"),
+            ("NOTIFICATION_WORDS", "{\"dev.orders_audit\": {\"subjet\": \"x\"}}", "no JSON of the form"),
+            ("NOTIFICATION_WORDS", "{\"dev.other\": {}}", "dev.other, which is none of AUDIT_TABLES"),
+            ("NOTIFICATION_WORDS", "{\"dev.orders_audit\": {\"subject\": \"\"}}", "a subject has to be a line"),
+        ] {
+            let error = with(name, value).expect_err(value);
+            assert!(error.name() == "InvalidConfiguration" && error.to_string().contains(says), "{value}: {error}");
         }
     }
 

@@ -12,8 +12,9 @@ pub use config::Config;
 
 use std::time::{Duration, SystemTime};
 
+use futures_util::{StreamExt, stream};
 use lambda_runtime::Context;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared::attempt::{check_execution_id, execution_prefix};
 use shared::error::cut;
 use shared::metrics::{self, Metric};
@@ -23,6 +24,7 @@ use tracing::info;
 
 use crate::audit_sql::{Notice, When};
 use crate::audit_table::{AuditTable, Runs};
+use crate::config::Audited;
 use crate::message::{Composer, Notification};
 use crate::publish::Publisher;
 use crate::run::{Digest, Run};
@@ -33,6 +35,11 @@ pub const MARGIN: Duration = runtime::SDK_OPERATION_TIMEOUT.saturating_add(Durat
 /// Runs that are composed and published at a time, and how many are tried before the first mark. Each mark is a transaction in
 /// the warehouse's commit queue, so every mark waits for twice as many runs as the one before.
 const CHUNK: usize = 500;
+/// Tables at a time.
+const AT_ONCE: usize = 4;
+/// What passes by itself: Step Functions tries these again.
+const PASSING: [ErrorKind; 3] =
+    [ErrorKind::Throttled, ErrorKind::ServiceUnavailable, ErrorKind::NotificationsIncomplete];
 /// What a kill may send again.
 const MOST_UNMARKED: usize = 4_000;
 /// What the list of runs in an error is cut to.
@@ -63,6 +70,7 @@ pub async fn handle(
     runtime::within(span, work).await
 }
 
+/// Notifies about every table; one that fails keeps no other from being told of.
 async fn notify(
     warehouse: &aws_sdk_redshiftdata::Client,
     topic: &Lazy<aws_sdk_sns::Client>,
@@ -70,24 +78,95 @@ async fn notify(
     (execution, ids): (&str, Ids),
     end: SystemTime,
 ) -> Result<Value> {
-    let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
-    let prefix = format!("{}notify/", execution_prefix(execution));
-    // A query that is cancelled then still leaves time to report it.
-    let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let when = When { remind_after_hours: config.remind_after_hours, now };
-    let table = AuditTable { client: warehouse, config, execution, prefix: &prefix, when, deadline: last };
-    let publisher = Publisher { client: topic, topic_arn: &config.topic_arn, deadline };
-    let composer = Composer { audit: &config.audit, words: &config.words, execution, workflow: &ids.workflow_run };
-    let mut job =
-        Job { table, publisher, composer, report: Report::default(), unmarked: Vec::new(), tried: 0, mark_at: CHUNK };
-    let outcome = job.run().await;
-    let Job { report, .. } = job;
-    outcome?;
-    info!(unresolved_runs = report.unresolved, notified = report.notified, "notified");
-    let ids = Ids { execution: Some(execution.to_owned()), statement_id: report.statement_id.clone(), ..ids };
-    metrics::emit(&ids, None, &report.measured());
-    report.into_answer()
+    let invocation = Invocation { warehouse, topic, config, execution, ids: &ids, end, now };
+    // Side by side: a query that waits for a lock must not take the time of the others.
+    let outcomes: Vec<_> =
+        stream::iter(&config.audits).map(|audited| invocation.audit(audited)).buffered(AT_ONCE).collect().await;
+    let [outcome] = &outcomes[..] else { return invocation.together(outcomes) };
+    let report = outcome.as_ref().map_err(Error::clone)?;
+    report.answer()
+}
+
+/// What is the same for every table.
+struct Invocation<'a> {
+    warehouse: &'a aws_sdk_redshiftdata::Client,
+    topic: &'a Lazy<aws_sdk_sns::Client>,
+    config: &'a Config,
+    execution: &'a str,
+    ids: &'a Ids,
+    end: SystemTime,
+    now: u64,
+}
+
+impl Invocation<'_> {
+    async fn audit(&self, audited: &Audited) -> Result<Report> {
+        let Self { config, execution, end, .. } = *self;
+        let Audited { audit, words, label } = audited;
+        let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
+        // A statement's name takes no more than these.
+        let part = label.as_ref().map(|label| label.replace(|c: char| !c.is_ascii_alphanumeric(), "_") + "/");
+        let prefix = format!("{}notify/{}", execution_prefix(execution), part.unwrap_or_default());
+        // A query that is cancelled then still leaves time to report it.
+        let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
+        let when = When { remind_after_hours: config.remind_after_hours, now: self.now };
+        let table =
+            AuditTable { client: self.warehouse, config, audit, execution, prefix: &prefix, when, deadline: last };
+        let publisher =
+            Publisher { client: self.topic, topic_arn: &config.topic_arn, audit: label.as_deref(), deadline };
+        let composer = Composer { audit, words, execution, workflow: &self.ids.workflow_run };
+        let mut job = Job {
+            table,
+            publisher,
+            composer,
+            report: Report::default(),
+            unmarked: Vec::new(),
+            tried: 0,
+            mark_at: CHUNK,
+        };
+        let outcome = job.run().await;
+        let Job { report, .. } = job;
+        outcome?;
+        info!(audit = label.as_deref(), unresolved_runs = report.unresolved, notified = report.notified, "notified");
+        self.measure(label.as_deref().map(|label| ("Audit", label)), &report);
+        Ok(report)
+    }
+
+    fn measure(&self, of: Option<(&str, &str)>, report: &Report) {
+        let statement_id = report.statement_id.clone();
+        let ids = Ids { execution: Some(self.execution.to_owned()), statement_id, ..self.ids.clone() };
+        metrics::emit(&ids, of, &report.measured());
+    }
+
+    /// The answer for several tables: the sums, and each by itself.
+    ///
+    /// # Errors
+    /// One that a retry can cure, if there is one, otherwise the first; its text names every table that failed.
+    fn together(&self, outcomes: Vec<Result<Report>>) -> Result<Value> {
+        let labels = self.config.audits.iter().map(|audited| audited.label.clone().unwrap_or_default());
+        let (mut sum, mut each, mut failed) = (Report::default(), Map::new(), Vec::new());
+        for (label, outcome) in labels.zip(outcomes) {
+            match outcome.and_then(|report| Ok((report.answer()?, report))) {
+                Ok((answer, report)) => {
+                    sum.add(&report);
+                    each.insert(label, answer);
+                }
+                Err(error) => failed.push(error.map_text(|text| format!("{label}: {text}"))),
+            }
+        }
+        let told = each.len();
+        let worst = failed.iter().position(|error| PASSING.contains(&error.kind())).unwrap_or(0);
+        if let Some(error) = failed.get(worst) {
+            let texts: Vec<_> = failed.iter().map(Error::to_string).collect();
+            return Err(error.clone().map_text(|_| {
+                format!("{}; {told} other audits were told of", cut(&texts.join("; "), MAX_LIST_CHARS))
+            }));
+        }
+        self.measure(None, &sum);
+        let mut answer = sum.answer()?;
+        answer["Audits"] = Value::Object(each);
+        Ok(answer)
+    }
 }
 
 /// One invocation's work.
@@ -286,9 +365,17 @@ impl Report {
         if self.wanted == 0 { error } else { error.map_text(|text| format!("{}; {text}", self.counts())) }
     }
 
-    fn into_answer(mut self) -> Result<Value> {
-        if let Some(error) = self.stopped.take() {
-            return Err(self.with_counts(error));
+    fn add(&mut self, other: &Self) {
+        self.unresolved += other.unresolved;
+        self.mismatches += other.mismatches;
+        self.waiting_seconds = self.waiting_seconds.max(other.waiting_seconds);
+        self.notified += other.notified;
+        self.resolved += other.resolved;
+    }
+
+    fn answer(&self) -> Result<Value> {
+        if let Some(error) = &self.stopped {
+            return Err(self.with_counts(error.clone()));
         }
         if !self.failed.is_empty() {
             return Err(Error::new(ErrorKind::NotificationsIncomplete, self.counts()));

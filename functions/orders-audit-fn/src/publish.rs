@@ -34,6 +34,8 @@ pub(crate) struct Publisher<'a> {
     pub(crate) client: &'a Lazy<Client>,
     /// The topic, standard or FIFO.
     pub(crate) topic_arn: &'a str,
+    /// Which audit the notifications are of, where there are several.
+    pub(crate) audit: Option<&'a str>,
     /// No call is started after it.
     pub(crate) deadline: SystemTime,
 }
@@ -169,12 +171,16 @@ impl Publisher<'_> {
             .to_string();
         let kinds = json!(notification.kinds).to_string();
         let mismatches = notification.mismatches.to_string();
-        let attributes = [
+        let audit = self.audit.map(|audit| ("audit", "String", audit));
+        let attributes: Vec<_> = [
             ("run_id", "String", notification.run_id.as_str()),
             ("kind", "String.Array", &kinds),
             ("mismatches", "Number", &mismatches),
             ("severity", "String", notification.severity.as_str()),
-        ];
+        ]
+        .into_iter()
+        .chain(audit)
+        .collect();
         let bytes = message.len()
             + notification.subject.len()
             + attributes.iter().map(|(name, kind, value)| name.len() + kind.len() + value.len()).sum::<usize>();
@@ -184,7 +190,9 @@ impl Publisher<'_> {
             entry = entry.message_attributes(name, attribute(kind, value)?);
         }
         if self.topic_arn.ends_with(".fifo") {
-            let group: String = notification.run_id.chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
+            let group =
+                format!("{}{}", self.audit.map(|audit| format!("{audit}/")).unwrap_or_default(), notification.run_id);
+            let group: String = group.chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
             entry = entry.message_group_id(if group.is_empty() { "none".to_owned() } else { group });
             // The payload names the execution and the audit that last changed the run: a repetition has the
             // same id, a run that has changed since another.

@@ -70,16 +70,13 @@ impl Config {
 
 /// The names of a list that is separated by commas; one inside of quotes belongs to a name.
 fn names(list: &str) -> Result<Vec<String>> {
-    let mut quoted = false;
-    let parts = list.split(|c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    });
     let wrong = |e: Error| {
         let why = format!("environment variable PROCEDURES has to be schema.procedure names separated by commas: {e}");
         Error::invalid_configuration(why)
     };
-    parts.map(|name| Ok(QualifiedName::parse(name.trim(), "name").map_err(wrong)?.to_string())).collect()
+    QualifiedName::split(list, ',')
+        .map(|name| Ok(QualifiedName::parse(name.trim(), "name").map_err(wrong)?.to_string()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -30,4 +30,4 @@ pub mod tools;
 mod warehouse;
 
 pub use error::{Error, Result};
-pub use stack::Place;
+pub use stack::{Place, parameters};

@@ -117,6 +117,11 @@ enum Audit {
         /// Its declaration, such as infra/audits/orders.yaml
         declaration: PathBuf,
     },
+    /// Print what a stack that tells of these audits takes, for its file of parameters
+    Parameters {
+        /// Their declarations; without any, all of infra/audits
+        declarations: Vec<PathBuf>,
+    },
     /// Print the JSON schema of a declaration, for editors
     Schema,
 }
@@ -178,6 +183,14 @@ async fn run_audit(command: Audit) -> Result<()> {
         }
         Audit::Sql { declaration } => {
             print!("{}", Declaration::read(&declaration)?.sql()?);
+            Ok(())
+        }
+        Audit::Parameters { declarations } => {
+            let audits = match &declarations[..] {
+                [] => audit::declared()?,
+                files => files.iter().map(|file| Declaration::read(file)).collect::<Result<_>>()?,
+            };
+            print!("{}", audit::parameters(&audits));
             Ok(())
         }
         Audit::Schema => {

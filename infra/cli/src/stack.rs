@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::TargetFields;
+use shared::call::QualifiedName;
 
 use crate::aws::Calls;
 use crate::{Error, Result};
 
 /// What the template takes where a file of parameters says nothing. A test holds them beside the template.
-const DEFAULTS: [(&str, &str); 4] = [
-    ("LoadProcedure", "dev.enriched_orders_sp"),
-    ("AuditProcedure", "dev.audit_orders_sp"),
-    ("AuditTable", "dev.orders_audit"),
-    ("FullAuditProcedure", "dev.audit_orders_sweep_sp"),
+const DEFAULTS: [(&str, &str); 3] = [
+    ("Procedures", "dev.enriched_orders_sp,dev.audit_orders_sp"),
+    ("AuditTables", "dev.orders_audit"),
+    ("FullAuditProcedures", "dev.audit_orders_sweep_sp"),
 ];
 /// The roles that submit statements.
 pub(crate) const ROLES: [&str; 2] = ["StatementRoleName", "AuditRoleName"];
@@ -63,8 +63,15 @@ impl Stack {
 
     /// The procedures that it calls by itself.
     pub(crate) fn procedures(&self) -> Vec<&str> {
-        let scheduled = (!self.parameter("FullAuditScheduleExpression").is_empty()).then_some("FullAuditProcedure");
-        ["LoadProcedure", "AuditProcedure"].into_iter().chain(scheduled).map(|name| self.parameter(name)).collect()
+        let scheduled = (!self.parameter("FullAuditScheduleExpression").is_empty()).then_some("FullAuditProcedures");
+        let lists = std::iter::once("Procedures").chain(scheduled).map(|name| self.parameter(name));
+        lists.flat_map(|list| QualifiedName::split(list, ',')).map(str::trim).collect()
+    }
+
+    /// The tables that people are told of.
+    pub(crate) fn audit_tables(&self) -> Vec<&str> {
+        let entries = QualifiedName::split(self.parameter("AuditTables"), ',');
+        entries.filter_map(|entry| QualifiedName::split(entry.trim(), ':').next()).collect()
     }
 
     /// How the Data API reaches its warehouse.
@@ -121,8 +128,11 @@ impl Place {
     }
 }
 
-/// A line `Name=value` each, and lines that begin with `#`.
-fn parameters(file: &Path) -> Result<Vec<(String, String)>> {
+/// Reads a file of parameters: a line `Name=value` each, and lines that begin with `#`.
+///
+/// # Errors
+/// If it cannot be read, or a line is neither.
+pub fn parameters(file: &Path) -> Result<Vec<(String, String)>> {
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|e| Error::doing(&shown, e))?;
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));

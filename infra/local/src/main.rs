@@ -1,6 +1,7 @@
 //! The runner of the local stack.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,12 @@ enum Command {
         /// Your own PostgreSQL. Its schemas dev and s3_staging_schema are dropped and recreated: what is in them is lost
         #[arg(long)]
         database_url: Option<String>,
+        /// SQL with tables of your own, run before anything is installed
+        #[arg(long)]
+        sql: Option<PathBuf>,
+        /// A file of parameters: what it says of procedures, audits and notifications is deployed
+        #[arg(long)]
+        parameters: Option<PathBuf>,
     },
 }
 
@@ -48,8 +55,13 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Demo => unless_interrupted(demo::demo(|line| println!("{line}"))).await,
-        Command::Up { port, database_url } => {
-            let options = Options { port, database_url, ..Options::default() };
+        Command::Up { port, database_url, sql, parameters } => {
+            let read = |file: PathBuf| {
+                std::fs::read_to_string(&file).map_err(|e| Error::doing(&file.display().to_string(), e))
+            };
+            let sql = sql.map(read).transpose()?;
+            let parameters = parameters.map_or(Ok(Vec::new()), |file| up::parameters(&file))?;
+            let options = Options { port, database_url, sql, parameters, ..Options::default() };
             // One listener for both: a signal between two would be lost.
             let mut stop = std::pin::pin!(interrupted());
             let stack = tokio::select! {

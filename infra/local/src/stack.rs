@@ -34,6 +34,8 @@ pub struct Options {
     pub wait_scale: Option<f64>,
     /// The URL of Glue, in place of the local AWS, which has no workflow runs.
     pub glue_url: Option<String>,
+    /// SQL that is run before anything is installed: tables of your own.
+    pub sql: Option<String>,
     /// Parameters of the template, `Name=value`, over those of the serverless variant with a secret.
     pub parameters: Vec<String>,
 }
@@ -80,6 +82,9 @@ impl Stack {
         };
         let warehouse = Warehouse::new(&url)?;
         warehouse.prepare().await?;
+        if let Some(sql) = &options.sql {
+            warehouse.run(sql).await.map_err(|e| Error::doing("your SQL", e))?;
+        }
 
         say("starting the Redshift Data API on it");
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];

@@ -1,11 +1,38 @@
 //! `make local`: the stack, kept up until somebody stops it.
 
+use std::path::Path;
+
 use loader::tools::project;
 use loader::{Error, Result};
 
 use crate::aws::REGION;
 use crate::notifications::Inbox;
 use crate::stack::{Options, Stack, WORKGROUP};
+
+/// What a file of parameters may say about the local stack: its warehouse and its triggers are here.
+const OWN: [&str; 12] = [
+    "Procedures",
+    "AuditTables",
+    "AuditKeyColumn",
+    "AuditTimeColumn",
+    "FullAuditProcedures",
+    "NotificationSubject",
+    "NotificationTitle",
+    "NotificationWords",
+    "RemindAfterHours",
+    "NotifyResolved",
+    "MaxNotifications",
+    "StatementTimeoutSeconds",
+];
+
+/// The parameters of a file that count here, as `Name=value`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn parameters(file: &Path) -> Result<Vec<String>> {
+    let all = loader::parameters(file)?.into_iter().filter(|(name, _)| OWN.contains(&name.as_str()));
+    Ok(all.map(|(name, value)| format!("{name}={value}")).collect())
+}
 
 /// Starts the stack, writes `target/local/env`, and says what to try.
 pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Stack> {

@@ -42,6 +42,15 @@ impl QualifiedName {
         Scanner::new(sql).called().ok().map(Self)
     }
 
+    /// The parts of a text between these characters, but for those inside of a quoted name.
+    pub fn split(text: &str, by: char) -> impl Iterator<Item = &str> {
+        let mut quoted = false;
+        text.split(move |c| {
+            quoted ^= c == '"';
+            c == by && !quoted
+        })
+    }
+
     /// Whether both name the same thing. Redshift folds names to lower case, quoted ones included, unless
     /// told otherwise; a difference in case alone is therefore taken for none.
     pub fn same_as(&self, other: &Self) -> bool {

@@ -174,7 +174,7 @@ async fn another_audit_table_is_configuration(a: &Audit) -> Outcome {
         )
         .await?;
     let other = [
-        ("AUDIT_TABLE", "dev.\"Stock audit\""),
+        ("AUDIT_TABLES", "dev.\"Stock audit\""),
         ("AUDIT_KEY_COLUMN", "batch"),
         ("NOTIFICATION_TITLE", "Stock of {key}"),
     ];
@@ -200,7 +200,7 @@ async fn no_id_is_too_long_or_taken_for_another(a: &Audit) -> Outcome {
              UNION ALL SELECT repeat('y', 9216) || n, 'GONE', 'NEW' FROM generate_series(1, 12) n",
         )
         .await?;
-    let table = ("AUDIT_TABLE", "dev.by_text");
+    let table = ("AUDIT_TABLES", "dev.by_text");
     assert_eq!(a.notify("e-1", &[table]).await?, Ok(counts(20, 20, 0)));
     let sent = a.sink.runs();
     assert!(sent.len() == 20 && ["NULL", "'NULL'", "(empty)", "'(empty)'"].iter().all(|id| sent.contains_key(*id)));

@@ -152,6 +152,7 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
     a.warehouse
         .run("DROP SCHEMA IF EXISTS s3 CASCADE; DROP SCHEMA IF EXISTS dwh CASCADE; CREATE SCHEMA s3; CREATE SCHEMA dwh")
         .await?;
+    let mut all = Vec::new();
     for public in &TABLES {
         let sql = Declaration::parse(public.name, &public.declaration())?.sql()?;
         a.warehouse.run(&public.tables()).await?;
@@ -185,7 +186,7 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
         a.sink.reset(None);
         let table = format!("dwh.{name}_audit");
         let time = public.time.unwrap_or("first_seen_at");
-        let settings = [("AUDIT_TABLE", table.as_str()), ("AUDIT_KEY_COLUMN", run), ("AUDIT_TIME_COLUMN", time)];
+        let settings = [("AUDIT_TABLES", table.as_str()), ("AUDIT_KEY_COLUMN", run), ("AUDIT_TIME_COLUMN", time)];
         assert_eq!(a.notify("e-1", &settings).await?, Ok(counts(4, 4, 0)), "{name}");
         let runs = a.warehouse.rows(&format!("SELECT DISTINCT CAST({run} AS VARCHAR) FROM {table} ORDER BY 1")).await?;
         let runs: Vec<String> = runs.iter().map(|row| row.get(0)).collect();
@@ -194,13 +195,40 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
         // A DATE is kept as the TIMESTAMP that it is compared as.
         assert_eq!(told, runs, "{name}");
 
+        all.push(format!("{table}:{run}:{time}"));
+    }
+    told_in_one_execution(a, &all).await?;
+    for public in &TABLES {
+        let name = public.name;
         a.warehouse.run(&format!("TRUNCATE dwh.{name}; INSERT INTO dwh.{name} SELECT * FROM s3.{name}")).await?;
-        a.warehouse.run(&audit).await?;
-        assert_eq!(
-            a.warehouse.number(&format!("SELECT COUNT(*) FROM {table} WHERE status <> 'RESOLVED'")).await?,
-            0,
-            "{name}"
-        );
+        a.warehouse.run(&format!("CALL dwh.audit_{name}_sp()")).await?;
+        let unresolved = format!("SELECT COUNT(*) FROM dwh.{name}_audit WHERE status <> 'RESOLVED'");
+        assert_eq!(a.warehouse.number(&unresolved).await?, 0, "{name}");
+    }
+    Ok(())
+}
+
+/// A message for each run and table, counts for each; a table that is not there keeps no other from being told of.
+async fn told_in_one_execution(a: &Audit, tables: &[String]) -> Outcome {
+    a.sink.reset(None);
+    let listed = tables.join(",");
+    let mut answer = a.notify("e-2", &[("AUDIT_TABLES", listed.as_str())]).await?.expect("told");
+    let audits = answer["Audits"].take();
+    assert_eq!(answer, json!({"UnresolvedRuns": 12, "Notified": 12, "Resolved": 0, "Failed": 0, "Audits": null}));
+    for public in &TABLES {
+        assert_eq!(audits[public.name], counts(4, 4, 0), "{}", public.name);
+    }
+    assert_eq!(a.sink.audits(), TABLES.iter().map(|public| (public.name.to_owned(), 4)).collect());
+
+    a.sink.reset(None);
+    let listed = format!("dwh.gone_audit,{listed}");
+    for told in [12, 0] {
+        let error = a.notify("e-3", &[("AUDIT_TABLES", listed.as_str())]).await?.expect_err("one is not there");
+        assert_eq!(error["errorType"], "AuditQueryFailed");
+        let text = error["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert!(text.starts_with("gone: ") && text.ends_with("; 3 other audits were told of"), "{text}");
+        assert_eq!(a.sink.audits().values().sum::<usize>(), told);
+        a.sink.reset(None);
     }
     Ok(())
 }

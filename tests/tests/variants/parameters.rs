@@ -21,19 +21,21 @@ impl Variant {
         let alarms = self.described_alarms(stack).await?;
         let of =
             |name: &str| alarms["NoLoadAlarm"]["Dimensions"].as_array()?.iter().find(|d| d["Name"] == name).cloned();
-        if self.has("LoadProcedure") {
-            assert_eq!(of("Procedure").map(|d| text(&d, "Value")).as_deref(), Some(self.parameter("LoadProcedure")));
+        if self.has("Procedures") {
+            let load = self.parameter("Procedures").split(',').next();
+            assert_eq!(of("Procedure").map(|d| text(&d, "Value")).as_deref(), load);
         }
         let lambda = aws_sdk_lambda::Client::new(&stack.aws);
         let function = lambda.get_function_configuration().function_name(self.outputs.get("OrdersAuditFnName"));
         let environment = function.send().await?.environment.and_then(|e| e.variables).unwrap_or_default();
         for (parameter, variable) in [
             ("Database", "DATABASE"),
-            ("AuditTable", "AUDIT_TABLE"),
+            ("AuditTables", "AUDIT_TABLES"),
             ("AuditKeyColumn", "AUDIT_KEY_COLUMN"),
             ("AuditTimeColumn", "AUDIT_TIME_COLUMN"),
             ("NotificationSubject", "NOTIFICATION_SUBJECT"),
             ("NotificationTitle", "NOTIFICATION_TITLE"),
+            ("NotificationWords", "NOTIFICATION_WORDS"),
         ] {
             let value = environment.get(variable).map_or("", String::as_str);
             assert!(!self.has(parameter) || value == self.parameter(parameter), "{parameter}: {value}");
@@ -132,7 +134,9 @@ pub(crate) async fn what_a_parameter_holds_breaks_nothing(stack: &Stack) -> Outc
     let with = |parameter: &str, character: &str| {
         let quoted = character.replace('"', "\"\"");
         match parameter {
-            "LoadProcedure" | "AuditProcedure" | "AuditTable" => format!("dev.\"a{quoted}z\""),
+            "Procedures" => format!("dev.\"a{quoted}z\",dev.\"b{quoted}z\""),
+            "AuditTables" => format!("dev.\"a{quoted}z\":\"b{quoted}z\",dev.c"),
+            "NotificationWords" => format!("{{{character}}}"),
             "AuditKeyColumn" | "AuditTimeColumn" => format!("\"a{quoted}z\""),
             _ => {
                 let value = base.get(parameter).map_or("az", String::as_str);
@@ -141,10 +145,10 @@ pub(crate) async fn what_a_parameter_holds_breaks_nothing(stack: &Stack) -> Outc
             }
         }
     };
-    let anything = ["NotificationTitle"].as_slice();
-    let not_lines = ["AuditTable", "AuditKeyColumn", "AuditTimeColumn"].as_slice();
+    let anything = ["NotificationTitle", "NotificationWords"].as_slice();
+    let not_lines = ["AuditTables", "AuditKeyColumn", "AuditTimeColumn"].as_slice();
     let named = ["GlueWorkflowName", "GlueJobName", "Database", "NotificationSubject"].as_slice();
-    let procedures = ["LoadProcedure", "AuditProcedure"].as_slice();
+    let procedures = ["Procedures"].as_slice();
     let arguments = ["EmrStepArguments"].as_slice();
     let expected = [
         ("\"", [anything, not_lines, named, procedures].concat()),

@@ -3,7 +3,12 @@ use super::*;
 #[test]
 fn a_kind_that_nobody_knows_is_an_error() {
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    let composer = Composer {
+        audit: &config.audits[0].audit,
+        words: &config.audits[0].words,
+        execution: "x",
+        workflow: &WORKFLOW,
+    };
     for (kinds, severity) in [
         (&["DIFFERENT", "MISSING_IN_STAGING"][..], "warning"),
         (&["DIFFERENT", "MISSING_IN_REDSHIFT"], "error"),
@@ -21,7 +26,12 @@ fn the_payload_is_as_its_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../../notification.schema.json")).expect("JSON");
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    let composer = Composer {
+        audit: &config.audits[0].audit,
+        words: &config.audits[0].words,
+        execution: "x",
+        workflow: &WORKFLOW,
+    };
     let mismatches =
         |kind: &str| run::Mismatches { kind: kind.into(), rows: 2, first: Some("2026-01-01".into()), last: None };
     let run = Run {
@@ -56,7 +66,12 @@ fn the_payload_is_as_its_schema_says() {
 #[test]
 fn a_notification_says_what_a_person_needs() {
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    let composer = Composer {
+        audit: &config.audits[0].audit,
+        words: &config.audits[0].words,
+        execution: "x",
+        workflow: &WORKFLOW,
+    };
     let of = |kind: &str, rows, at: &str| run::Mismatches {
         kind: kind.into(),
         rows,

@@ -77,7 +77,7 @@ async fn a_failing_query_carries_the_engines_text() {
 #[test]
 fn a_wrong_environment_is_named() {
     for (name, value) in
-        [("TOPIC_ARN", ""), ("TOPIC_ARN", "topic"), ("AUDIT_TABLE", "a; DROP TABLE x"), ("DATABASE", "")]
+        [("TOPIC_ARN", ""), ("TOPIC_ARN", "topic"), ("AUDIT_TABLES", "a; DROP TABLE x"), ("DATABASE", "")]
     {
         let error =
             Config::from_env(

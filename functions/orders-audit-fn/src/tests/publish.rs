@@ -2,7 +2,7 @@ use super::*;
 
 fn publisher(client: &Lazy<aws_sdk_sns::Client>) -> Publisher<'_> {
     let deadline = SystemTime::now() + Duration::from_secs(300);
-    Publisher { client, topic_arn: "arn:aws:sns:eu-west-1:123456789012:t.fifo", deadline }
+    Publisher { client, topic_arn: "arn:aws:sns:eu-west-1:123456789012:t.fifo", audit: None, deadline }
 }
 
 /// KMS has a throttling of its own, as HTTP 400, which the SDK does not repeat.
@@ -68,7 +68,12 @@ async fn a_batch_stays_within_256_kilobytes() {
 #[tokio::test]
 async fn the_deduplication_id_is_that_of_the_content() {
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer { audit: &config.audit, words: &config.words, execution: "x", workflow: &WORKFLOW };
+    let composer = Composer {
+        audit: &config.audits[0].audit,
+        words: &config.audits[0].words,
+        execution: "x",
+        workflow: &WORKFLOW,
+    };
     let mismatches = |rows| vec![run::Mismatches { kind: "DIFFERENT".into(), rows, first: None, last: None }];
     let run = Run { id: Some("42").into(), mismatches: mismatches(1), changed_in: 1, ..Run::default() };
     let of = async |composer: &Composer<'_>, run: &Run| {

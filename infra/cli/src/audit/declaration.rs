@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_saphyr::{Location, Spanned};
 
 use super::types::{Kind, Type};
@@ -53,6 +53,9 @@ pub struct Declaration {
     #[serde(default = "retention")]
     #[schemars(range(min = 1, max = 36_500))]
     pub(super) retention_days: u32,
+    /// The words of its notifications, in place of those of the stack.
+    #[schemars(with = "Option<Words>")]
+    pub(super) notification: Option<Spanned<Words>>,
     /// Mutex tables that a load of the target locks: no load runs beside the audit.
     #[serde(default)]
     pub(super) locks: Vec<Qualified>,
@@ -103,6 +106,20 @@ pub(super) struct Window {
     /// The runs that have rows of the last so many days, by time.
     #[schemars(range(min = 1, max = 36_500))]
     pub(super) days: Option<u32>,
+}
+
+/// The words of a notification.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Words {
+    /// The subject: one line of at most 89 characters.
+    #[schemars(length(min = 1, max = 89))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
+    /// The first line; `{key}` becomes the run's id.
+    #[schemars(length(max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
 }
 
 fn thousand() -> u32 {
@@ -194,6 +211,7 @@ impl Declaration {
         }
         self.check_columns()?;
         self.check_window()?;
+        self.check_words()?;
         for filter in [&self.source_filter, &self.target_filter].into_iter().flatten() {
             if !is_one_condition(&filter.value) {
                 let why = "a filter is one condition of SQL, its quotes and parentheses closed, without comments, semicolons, $$ or \\";
@@ -294,6 +312,19 @@ impl Declaration {
             Some(sweep) => self.check_span(sweep),
             None => Ok(()),
         }
+    }
+
+    /// As orders-audit-fn takes them.
+    fn check_words(&self) -> std::result::Result<(), Wrong> {
+        let Some(words) = &self.notification else { return Ok(()) };
+        let subject = words.value.subject.as_deref().unwrap_or("x");
+        let title = words.value.title.as_deref().unwrap_or_default();
+        let fits = subject.chars().count() <= 89 && !subject.contains(char::is_control) && !subject.trim().is_empty();
+        if fits && title.chars().count() <= 1_000 && title.matches("{key}").count() <= 3 {
+            return Ok(());
+        }
+        let why = "a subject is one line of 1 to 89 characters, a title has at most 1,000 and {key} at most 3 times";
+        Err((words.referenced, why.to_owned()))
     }
 
     fn check_span(&self, window: &Spanned<Window>) -> std::result::Result<(), Wrong> {
@@ -433,6 +464,8 @@ window: {runs: 10}
             ("{runs: 10}", "{days: 40000}", "1 to 36500 days"),
             ("{runs: 10}", "{runs: 10}\nsweep: {days: 90}", "a.yaml:13:8: a sweep is counted as the window is"),
             ("{runs: 10}", "{runs: 10}\nsweep: {runs: 0}", "at least 1 run"),
+            ("{runs: 10}", "{runs: 10}\nnotification: {subject: \"a\\nb\"}", "a.yaml:13:15: a subject is one line"),
+            ("{runs: 10}", "{runs: 10}\nnotification: {sms: x}", "unknown field `sms`, expected one of subject, title"),
             ("{runs: 10}", "{}", "a window is either runs or days"),
             ("{runs: 10}", "{runs: 0}", "at least 1 run"),
             ("run_id, type: BIGINT", "run_id, type: VARCHAR(64)", "a.yaml:12:9: run_id has no order"),

@@ -5,6 +5,7 @@
 //! | `declaration` | `infra/audits/NAME.yaml`, read and checked, and its JSON schema |
 //! | `check` | a declaration beside the warehouse |
 //! | `new` | a declaration for two tables of the warehouse |
+//! | `parameters` | what a stack that tells of audits takes |
 //! | `run` | an audit, run and followed, and what it found |
 //! | `types` | the types of columns, and the SQL that reads, hashes and writes their values |
 //! | `sql` | the SQL of an audit, from `audit.sql.jinja` |
@@ -12,6 +13,7 @@
 mod check;
 mod declaration;
 mod new;
+mod parameters;
 mod run;
 mod sql;
 mod types;
@@ -23,19 +25,28 @@ use crate::{Error, Result};
 
 pub use declaration::Declaration;
 pub use new::{Tables, new};
+pub use parameters::parameters;
 pub use run::{Span, check, run};
 pub(crate) use types::Type;
 
 /// The declarations of infra/audits whose procedures are among these.
 pub(crate) fn called(procedures: &[&str]) -> Result<Vec<Declaration>> {
+    let mut audits = declared()?;
+    audits.retain(|audit| audit.procedures().iter().any(|procedure| procedures.contains(&procedure.as_str())));
+    Ok(audits)
+}
+
+/// All declarations of infra/audits, by their names.
+///
+/// # Errors
+/// If one is wrong.
+pub fn declared() -> Result<Vec<Declaration>> {
     let folder = project("infra/audits");
     let files = std::fs::read_dir(&folder).map_err(|e| Error::doing(&folder.display().to_string(), e))?;
     let mut files: Vec<PathBuf> = files.flatten().map(|file| file.path()).collect();
     files.sort();
     files.retain(|file| file.extension().is_some_and(|end| end == "yaml"));
-    let mut audits = files.iter().map(|file| Declaration::read(file)).collect::<Result<Vec<_>>>()?;
-    audits.retain(|audit| audit.procedures().iter().any(|procedure| procedures.contains(&procedure.as_str())));
-    Ok(audits)
+    files.iter().map(|file| Declaration::read(file)).collect()
 }
 
 #[cfg(test)]

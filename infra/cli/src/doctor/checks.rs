@@ -35,7 +35,7 @@ pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     all.extend(facts.secret.as_ref().map(|answer| secret(stack, answer, &facts.secret_allowed)));
     let (caller, auditor) = stack.users(facts.secret.as_ref());
     all.push(procedures(stack, &facts.procedures, &caller));
-    all.push(table(stack, &facts.table, &auditor));
+    all.extend(facts.tables.iter().map(|(name, answer)| table(name, answer, &auditor)));
     match &facts.audits {
         Ok(audits) => all.extend(audits.iter().flat_map(|(audit, catalog)| match catalog {
             Ok(catalog) => audit.check_against(catalog),
@@ -108,7 +108,7 @@ fn trigger(stack: &Stack, Rule { check, rule, targets }: &Rule) -> Finding {
     match (rule["ScheduleExpression"].as_str().filter(|schedule| !schedule.is_empty()), stack.parameter("GlueJobName"))
     {
         (Some(schedule), _) if check == "full audit" => {
-            ok(check, format!("{name} starts {} at {schedule}", stack.parameter("FullAuditProcedure")))
+            ok(check, format!("{name} starts {} at {schedule}", stack.parameter("FullAuditProcedures")))
         }
         (Some(schedule), _) => ok(check, format!("{name} starts a load at {schedule}")),
         (None, "") => ok(check, format!("{name} waits for our own event \"Glue Workflow Completed\"")),
@@ -210,9 +210,8 @@ pub(super) fn procedures(stack: &Stack, answer: &Rows, user: &str) -> Finding {
     failure(CHECK, format!("{user} may not call {}", refused.join(", ")), grants(user, &refused, None))
 }
 
-pub(super) fn table(stack: &Stack, answer: &Rows, user: &str) -> Finding {
+pub(super) fn table(name: &str, answer: &Rows, user: &str) -> Finding {
     const CHECK: &str = "audit table";
-    let name = stack.parameter("AuditTable");
     let found = match answer {
         Ok(found) => found,
         Err(error) => return unanswered(CHECK, error, user, grants(user, &[], Some(name))),

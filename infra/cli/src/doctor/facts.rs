@@ -30,7 +30,8 @@ pub(super) struct Facts {
     /// Whether the roles that submit statements may read it.
     pub(super) secret_allowed: Vec<(&'static str, Response)>,
     pub(super) procedures: Rows,
-    pub(super) table: Rows,
+    /// The audit tables.
+    pub(super) tables: Vec<(String, Rows)>,
     /// The audits of ours that the stack calls, and what the warehouse has of them.
     pub(super) audits: Result<Vec<(Declaration, Result<Catalog>)>>,
 }
@@ -86,6 +87,10 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Stack) -> Facts {
         }
         Err(error) => Err(error),
     };
+    let mut tables = Vec::new();
+    for name in stack.audit_tables() {
+        tables.push((name.to_owned(), query(aws, stack, &table_sql(name, &auditor)).await));
+    }
     let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
     Facts {
         functions,
@@ -98,7 +103,7 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Stack) -> Facts {
         secret,
         secret_allowed,
         procedures: query(aws, stack, &procedures_sql(stack, &caller)).await,
-        table: query(aws, stack, &table_sql(stack, &auditor)).await,
+        tables,
         audits,
     }
 }
@@ -164,8 +169,8 @@ pub(super) fn procedures_sql(stack: &Stack, user: &str) -> String {
 /// A column that an audit table from before its last migration does not have.
 pub(super) const NEWEST_COLUMN: &str = "row_count";
 
-pub(super) fn table_sql(stack: &Stack, user: &str) -> String {
-    let table = stack.parameter("AuditTable").replace('"', "");
+pub(super) fn table_sql(name: &str, user: &str) -> String {
+    let table = name.replace('"', "");
     format!(
         "SELECT has_schema_privilege({user}, n.nspname, 'usage'), has_table_privilege({user}, c.oid, 'select'), \
          has_table_privilege({user}, c.oid, 'update'), a.attname IS NOT NULL \

@@ -14,9 +14,8 @@ fn iam() -> Stack {
         name: "s".into(),
         parameters: pairs(&[
             ("WorkgroupName", "w"),
-            ("LoadProcedure", "dev.load_sp"),
-            ("AuditProcedure", "dev.audit_sp"),
-            ("AuditTable", "dev.orders_audit"),
+            ("Procedures", "dev.load_sp, dev.audit_sp"),
+            ("AuditTables", "dev.orders_audit:run_id:order_ts,dev.other"),
         ]),
         outputs: pairs(&[("StatementRoleName", "s-StatementRole-1"), ("AuditRoleName", "s-AuditRole-1")]),
     }
@@ -32,7 +31,10 @@ fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
     let (caller, auditor) = stack.users(None);
     assert_eq!((&*caller, &*auditor), ("IAMR:s-StatementRole-1", "IAMR:s-AuditRole-1"));
     assert!(procedures_sql(&stack, &caller).contains("has_function_privilege('IAMR:s-StatementRole-1', p.oid"));
-    assert!(table_sql(&stack, &auditor).contains("has_table_privilege('IAMR:s-AuditRole-1', c.oid, 'update')"));
+    assert!(
+        table_sql(stack.audit_tables()[0], &auditor)
+            .contains("has_table_privilege('IAMR:s-AuditRole-1', c.oid, 'update')")
+    );
 
     let (yes, no) = (json!({"booleanValue": true}), json!({"booleanValue": false}));
     let name = |text: &str| json!({"stringValue": text});
@@ -45,7 +47,7 @@ fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
         "GRANT USAGE ON SCHEMA dev TO \"IAMR:s-StatementRole-1\";\n\
          GRANT EXECUTE ON PROCEDURE dev.audit_sp() TO \"IAMR:s-StatementRole-1\";\n"
     );
-    let finding = table(&stack, &records(&[&[yes.clone(), yes.clone(), no, yes]]), &auditor);
+    let finding = table("dev.orders_audit", &records(&[&[yes.clone(), yes.clone(), no, yes]]), &auditor);
     assert_eq!(
         finding.fix,
         "GRANT USAGE ON SCHEMA dev TO \"IAMR:s-AuditRole-1\";\n\
@@ -53,7 +55,7 @@ fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
     );
 
     let unknown = Err(Error::new("ERROR: user \"IAMR:s-AuditRole-1\" does not exist"));
-    let finding = table(&stack, &unknown, &auditor);
+    let finding = table("dev.orders_audit", &unknown, &auditor);
     assert!(finding.fix.contains("exists after its role's first call"), "{finding}");
     assert!(finding.fix.contains("GRANT SELECT, UPDATE ON dev.orders_audit"), "{finding}");
 }
@@ -62,11 +64,9 @@ fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
 fn an_audit_table_from_before_is_migrated() {
     let (yes, no) = (json!({"booleanValue": true}), json!({"booleanValue": false}));
     let old = records(&[&[yes.clone(), yes.clone(), yes, no]]);
-    let mut stack = iam();
-    let finding = table(&stack, &old, "loader");
+    let finding = table("dev.orders_audit", &old, "loader");
     assert!(finding.fix.contains("CALL dev.migrate_orders_audit_sp();"), "{finding}");
-    stack.parameters.insert("AuditTable".into(), "dev.other".into());
-    let finding = table(&stack, &old, "loader");
+    let finding = table("dev.other", &old, "loader");
     assert!(finding.verdict == Verdict::Failure && finding.fix.contains("audits/orders.sql"), "{finding}");
 }
 

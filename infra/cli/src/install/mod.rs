@@ -24,7 +24,7 @@ use grants::Grant;
 use script::{Kind, Object, objects};
 
 /// The load of orders, which brings tables of its own.
-const LOAD: &str = "dev.enriched_orders_sp";
+pub(crate) const LOAD: &str = "dev.enriched_orders_sp";
 const LOAD_SQL: [&str; 2] = [include_str!("../../../sql/tables.sql"), include_str!("../../../sql/load.sql")];
 const LOAD_GRANTS: &str = include_str!("../../../sql/load_grants.sql");
 const EXTERNAL: &str = include_str!("../../../sql/redshift/external_table.sql");
