@@ -146,14 +146,14 @@ deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra
 	@echo "deploying $(STACK) with $(PARAMETERS)"
 	@$(VENV)/bin/python infra/lint/parameters.py "$(PARAMETERS)" > target/parameters
 	@xargs -0 < target/parameters $(VENV)/bin/aws cloudformation deploy \
-		--stack-name $(STACK) --template-file target/packaged.yaml --capabilities CAPABILITY_IAM \
+		--stack-name $(STACK) --template-file target/packaged.yaml --s3-bucket $(BUCKET) --capabilities CAPABILITY_IAM \
 		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
 
 validate-aws: what-to-deploy setup credentials build ## Have AWS check what deploy would deploy; changes nothing (as deploy: BUCKET=... PARAMETERS=...)
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
 		--output-template-file target/packaged.yaml
-	@$(VALIDATE) --template target/packaged.yaml --parameters "$(PARAMETERS)" --architecture $(ARCH)
+	@$(VALIDATE) --template target/packaged.yaml --bucket $(BUCKET) --parameters "$(PARAMETERS)" --architecture $(ARCH)
 
 credentials: setup
 	@$(VALIDATE)

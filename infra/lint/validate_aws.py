@@ -2,13 +2,14 @@
 
 First the state machine's definition (ValidateStateMachineDefinition), then the packaged template with a file of
 parameters, as a change set: it is created, shown and deleted, never executed. It needs the permissions
-sts:GetCallerIdentity, states:ValidateStateMachineDefinition, cloudformation:DescribeStacks, CreateChangeSet,
+sts:GetCallerIdentity, states:ValidateStateMachineDefinition, s3:PutObject, cloudformation:DescribeStacks, CreateChangeSet,
 DescribeChangeSet, DeleteChangeSet and, where the stack does not exist yet, DeleteStack: of a change set that would
 create a stack CloudFormation keeps an empty one, in REVIEW_IN_PROGRESS.
 
 Exit status: 0 AWS takes it, 1 AWS refuses it, 2 it could not be checked (no credentials, no permission, no answer).
 """
 import argparse
+import hashlib
 import re
 import sys
 import time
@@ -84,14 +85,19 @@ def overrides(path, architecture, template, stack):
 
 def check_template(session, arguments):
     cloudformation = session.client("cloudformation")
-    body = arguments.template.read_text()
+    s3 = session.client("s3")
+    body = arguments.template.read_bytes()
     stack = existing(cloudformation, arguments.stack)
     name = f"validate-{time.time_ns()}"
     try:
-        summary = cloudformation.get_template_summary(TemplateBody=body)
+        # In a request there is room for 51,200 bytes. [CloudFormation quotas]
+        key = f"{hashlib.sha256(body).hexdigest()}.template"
+        s3.put_object(Bucket=arguments.bucket, Key=key, Body=body)
+        url = f"{s3.meta.endpoint_url}/{arguments.bucket}/{key}"
+        summary = cloudformation.get_template_summary(TemplateURL=url)
         created = cloudformation.create_change_set(
             StackName=arguments.stack, ChangeSetName=name, ChangeSetType="UPDATE" if stack else "CREATE",
-            Description="Created by make validate-aws, to be deleted", TemplateBody=body,
+            Description="Created by make validate-aws, to be deleted", TemplateURL=url,
             Parameters=overrides(arguments.parameters, arguments.architecture, summary, stack),
             Capabilities=["CAPABILITY_IAM"], Tags=[{"Key": "Application", "Value": "redshift-loader"}])
     except ClientError as error:
@@ -137,6 +143,7 @@ def remove(cloudformation, created, stack_is_new):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stack", required=True)
+    parser.add_argument("--bucket", help="for the packaged template")
     parser.add_argument("--template", type=Path, help="the packaged template; without it only credentials are checked")
     parser.add_argument("--parameters", type=Path)
     parser.add_argument("--architecture", default="x86_64")

@@ -85,7 +85,7 @@ async fn what_is_missing_or_other_is_made_and_rows_stay(p: &Installed) -> Outcom
     for line in [
         "table dev.orders_audited_runs would be created",
         "procedure dev.audit_orders_between_sp(low BIGINT, high BIGINT) would be created",
-        "procedure dev.enriched_orders_sp() would be replaced",
+        "procedure dev.enriched_orders_sp() is there, and another: kept (--replace)",
     ] {
         assert!(would.iter().any(|said| said == line), "{line}: {would:?}");
     }
@@ -94,7 +94,6 @@ async fn what_is_missing_or_other_is_made_and_rows_stay(p: &Installed) -> Outcom
     for line in [
         "table dev.orders_audited_runs created",
         "procedure dev.audit_orders_between_sp(low BIGINT, high BIGINT) created",
-        "procedure dev.enriched_orders_sp() replaced",
         "grant SELECT, INSERT ON dev.orders_final TO loader granted",
         "grant SELECT, INSERT, UPDATE ON dev.orders_audited_runs TO loader granted",
         "table dev.orders_audit migrated",
@@ -102,6 +101,8 @@ async fn what_is_missing_or_other_is_made_and_rows_stay(p: &Installed) -> Outcom
         assert!(done.iter().any(|said| said == line), "{line}: {done:?}");
     }
     assert_eq!(p.number("SELECT COUNT(*) FROM dev.orders").await?, orders);
+    let lines = p.install(Install { replace: true, ..Install::default() }).await?;
+    assert!(lines.contains(&"procedure dev.enriched_orders_sp() replaced".to_owned()), "{lines:?}");
     p.changes_nothing().await
 }
 
@@ -130,9 +131,17 @@ async fn it_stops_at_the_first_failure_and_names_it(p: &Installed) -> Outcome {
          CREATE FUNCTION dev.audit_orders_sp() RETURNS INTEGER LANGUAGE sql AS 'SELECT 1'",
     )
     .await?;
-    p.fails(Install::default(), &["procedure dev.audit_orders_sp(): ", "cannot change routine kind", "stays"]).await?;
+    let over = || Install { replace: true, ..Install::default() };
+    p.fails(over(), &["procedure dev.audit_orders_sp(): ", "cannot change routine kind", "stays"]).await?;
     p.sql("DROP FUNCTION dev.audit_orders_sp()").await?;
+    p.sql("CREATE PROCEDURE dev.audit_orders_sp() AS $$ BEGIN NULL; END; $$ LANGUAGE plpgsql").await?;
+    p.fails(Install::default(), &["procedure dev.audit_orders_sp() is there, and not of this project"]).await?;
+    p.sql("DROP PROCEDURE dev.audit_orders_sp()").await?;
     p.install(Install::default()).await?;
+
+    p.sql("ALTER TABLE dev.orders_audit RENAME order_id TO id").await?;
+    p.fails(Install::default(), &["table dev.orders_audit has no order_id, which tells its rows apart"]).await?;
+    p.sql("ALTER TABLE dev.orders_audit RENAME id TO order_id").await?;
 
     p.sql("ALTER TABLE s3_staging_schema.new_orders_staging_area RENAME TO elsewhere").await?;
     p.fails(
@@ -218,7 +227,7 @@ async fn an_audit_of_two_new_tables(p: &Installed) -> Outcome {
     assert!(lines[2].starts_with("wr_2 ") && lines[lines.len() - 1].starts_with("1 unresolved run;"), "{lines:?}");
     p.sql("INSERT INTO shop.\"Payments\" SELECT * FROM lake.payments WHERE payment_id = 23").await?;
     let lines = p.audit(&file, Some(&Span::Window)).await?.1;
-    assert_eq!(lines[1], "lake.payments and shop.\"Payments\" match: nothing is unresolved");
+    assert_eq!(lines[1], "nothing of shop.payments_audit is unresolved");
 
     // A column goes: the check says it first, then the audit with its name.
     p.sql("ALTER TABLE lake.payments DROP COLUMN note").await?;

@@ -31,7 +31,7 @@ pub struct Audited {
     pub audit: Audit,
     /// The words of its messages.
     pub words: Words,
-    /// What tells it from the others: the table's name without `_audit`; nothing where it is the only one.
+    /// What tells it from the others: schema and table without quotes and `_audit`; nothing where it is the only one.
     pub label: Option<String>,
 }
 
@@ -152,20 +152,21 @@ fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>)
             return Err(wrong(format!("AUDIT_TABLES names {} twice", audit.table)));
         }
     }
-    if let Some(unknown) = own.keys().find(|name| !audits.iter().any(|audit| audit.table.to_string() == **name)) {
+    let is_of = |name: &str, audit: &Audit| QualifiedName::shown(name).is_some_and(|name| name.same_as(&audit.table));
+    if let Some(unknown) = own.keys().find(|name| !audits.iter().any(|audit| is_of(name, audit))) {
         let name = QualifiedName::shown(unknown).map_or_else(|| "a name".to_owned(), |name| name.to_string());
         return Err(wrong(format!("NOTIFICATION_WORDS has {name}, which is none of AUDIT_TABLES")));
     }
-    let names: Vec<_> = audits.iter().map(|audit| short_name(&audit.table)).collect();
+    let labels: Vec<_> = audits.iter().map(|audit| label(&audit.table)).collect();
+    if let Some(twice) = labels.iter().enumerate().find(|(n, label)| labels[..*n].contains(label)).map(|(n, _)| n) {
+        return Err(wrong(format!("AUDIT_TABLES has two tables that would be known as {}: rename one", labels[twice])));
+    }
     let several = audits.len() > 1;
     let with_words = |(n, audit): (usize, Audit)| {
-        // Of two tables with one name in two schemas each is known by its schema, too.
-        let is_alone = names.iter().filter(|name| **name == names[n]).count() == 1;
-        let label = if is_alone { names[n].clone() } else { audit.table.to_string().replace('"', "") };
-        let label = several.then_some(label);
+        let label = several.then(|| labels[n].clone());
         let before = |text: &str| label.as_ref().map_or_else(|| text.to_owned(), |label| format!("{label}: {text}"));
         let fallback = OwnWords::default();
-        let own = own.get(&audit.table.to_string()).unwrap_or(&fallback);
+        let own = own.iter().find(|(name, _)| is_of(name, &audit)).map_or(&fallback, |(_, own)| own);
         let subject = match &own.subject {
             Some(subject) => check_subject("NOTIFICATION_WORDS", subject.clone())?,
             None => before(&words.subject).chars().take(MAX_SUBJECT_CHARS).collect(),
@@ -179,10 +180,9 @@ fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>)
     audits.into_iter().enumerate().map(with_words).collect()
 }
 
-/// `payments` of `dev.payments_audit`.
-fn short_name(table: &QualifiedName) -> String {
-    let name = table.to_string();
-    let name = QualifiedName::split(&name, '.').last().unwrap_or_default().replace('"', "");
+/// `dev.payments` of `dev.payments_audit`: it does not depend on which other tables there are, because people filter by it.
+fn label(table: &QualifiedName) -> String {
+    let name = table.to_string().replace('"', "");
     name.strip_suffix("_audit").map_or_else(|| name.clone(), str::to_owned)
 }
 
@@ -247,7 +247,7 @@ mod tests {
             "AUDIT_TABLES" => {
                 Some("dev.orders_audit, shop.\"Pay,ments_audit\":\"Run: it\":paid_at,b.orders_audit:r".to_owned())
             }
-            "NOTIFICATION_WORDS" => Some(r#"{"b.orders_audit": {"subject": "B is wrong"}}"#.to_owned()),
+            "NOTIFICATION_WORDS" => Some(r#"{"B.orders_audit": {"subject": "B is wrong"}}"#.to_owned()),
             "WORKGROUP_NAME" | "DATABASE" => Some("w".to_owned()),
             "TOPIC_ARN" => Some("arn:aws:sns:eu-west-1:123456789012:t".to_owned()),
             _ => None,
@@ -260,16 +260,17 @@ mod tests {
         assert_eq!(
             all,
             [
-                ("dev.orders_audit", "run_id", "order_ts", "dev.orders_audit: S3 Staging vs Redshift mismatch"),
-                ("Pay,ments", "\"Run: it\"", "paid_at", "Pay,ments: S3 Staging vs Redshift mismatch"),
-                ("b.orders_audit", "r", "order_ts", "B is wrong"),
+                ("dev.orders", "run_id", "order_ts", "dev.orders: S3 Staging vs Redshift mismatch"),
+                ("shop.Pay,ments", "\"Run: it\"", "paid_at", "shop.Pay,ments: S3 Staging vs Redshift mismatch"),
+                ("b.orders", "r", "order_ts", "B is wrong"),
             ]
         );
-        assert!(audits[1].words.title.starts_with("Pay,ments: Mismatch between"));
+        assert!(audits[1].words.title.starts_with("shop.Pay,ments: Mismatch between"));
         let alone = with("AUDIT_TABLES", "dev.orders_audit").expect("valid").audits;
         assert!(alone[0].label.is_none() && alone[0].words.subject == "S3 Staging vs Redshift mismatch");
         for (name, value, says) in [
             ("AUDIT_TABLES", "dev.a,dev.A", "names dev.A twice"),
+            ("AUDIT_TABLES", "dev.a,dev.a_audit", "two tables that would be known as dev.a"),
             ("AUDIT_TABLES", "dev.a:b:c:d", "more than two columns"),
             ("AUDIT_TABLES", "dev.a:b c", "AUDIT_TABLES"),
             ("AUDIT_TABLES", "dev.a,", "AUDIT_TABLES"),

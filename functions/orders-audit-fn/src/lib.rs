@@ -12,7 +12,7 @@ pub use config::Config;
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 use lambda_runtime::Context;
 use serde_json::{Map, Value, json};
 use shared::attempt::{check_execution_id, execution_prefix};
@@ -35,8 +35,6 @@ pub const MARGIN: Duration = runtime::SDK_OPERATION_TIMEOUT.saturating_add(Durat
 /// Runs that are composed and published at a time, and how many are tried before the first mark. Each mark is a transaction in
 /// the warehouse's commit queue, so every mark waits for twice as many runs as the one before.
 const CHUNK: usize = 500;
-/// Tables at a time.
-const AT_ONCE: usize = 4;
 /// What passes by itself: Step Functions tries these again.
 const PASSING: [ErrorKind; 3] =
     [ErrorKind::Throttled, ErrorKind::ServiceUnavailable, ErrorKind::NotificationsIncomplete];
@@ -81,8 +79,7 @@ async fn notify(
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let invocation = Invocation { warehouse, topic, config, execution, ids: &ids, end, now };
     // Side by side: a query that waits for a lock must not take the time of the others.
-    let outcomes: Vec<_> =
-        stream::iter(&config.audits).map(|audited| invocation.audit(audited)).buffered(AT_ONCE).collect().await;
+    let outcomes = join_all(config.audits.iter().map(|audited| invocation.audit(audited))).await;
     let [outcome] = &outcomes[..] else { return invocation.together(outcomes) };
     let report = outcome.as_ref().map_err(Error::clone)?;
     report.answer()
@@ -128,7 +125,10 @@ impl Invocation<'_> {
         let Job { report, .. } = job;
         outcome?;
         info!(audit = label.as_deref(), unresolved_runs = report.unresolved, notified = report.notified, "notified");
-        self.measure(label.as_deref().map(|label| ("Audit", label)), &report);
+        // CloudWatch takes only ASCII as a dimension.
+        let ascii = |label: &String| label.chars().flat_map(char::escape_default).collect::<String>();
+        let dimension = label.as_ref().map(ascii);
+        self.measure(dimension.as_deref().map(|label| ("Audit", label)), &report);
         Ok(report)
     }
 
@@ -146,14 +146,17 @@ impl Invocation<'_> {
         let labels = self.config.audits.iter().map(|audited| audited.label.clone().unwrap_or_default());
         let (mut sum, mut each, mut failed) = (Report::default(), Map::new(), Vec::new());
         for (label, outcome) in labels.zip(outcomes) {
-            match outcome.and_then(|report| Ok((report.answer()?, report))) {
-                Ok((answer, report)) => {
-                    sum.add(&report);
-                    each.insert(label, answer);
-                }
+            let answer = outcome.and_then(|report| {
+                sum.add(&report);
+                report.answer()
+            });
+            match answer {
+                Ok(answer) => _ = each.insert(label, answer),
                 Err(error) => failed.push(error.map_text(|text| format!("{label}: {text}"))),
             }
         }
+        // Of what is known: a table that fails must not hide what waits in the others.
+        self.measure(None, &sum);
         let told = each.len();
         let worst = failed.iter().position(|error| PASSING.contains(&error.kind())).unwrap_or(0);
         if let Some(error) = failed.get(worst) {
@@ -162,7 +165,6 @@ impl Invocation<'_> {
                 format!("{}; {told} other audits were told of", cut(&texts.join("; "), MAX_LIST_CHARS))
             }));
         }
-        self.measure(None, &sum);
         let mut answer = sum.answer()?;
         answer["Audits"] = Value::Object(each);
         Ok(answer)
@@ -261,6 +263,10 @@ impl Job<'_> {
     fn check_time(&self) -> Result<()> {
         if SystemTime::now() < self.publisher.deadline {
             return Ok(());
+        }
+        // What cannot be cured by a retry stays what it is.
+        if let Some(error) = &self.report.stopped {
+            return Err(error.clone());
         }
         Err(Error::new(ErrorKind::NotificationsIncomplete, "out of time with more runs to come; a retry goes on"))
     }

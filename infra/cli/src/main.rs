@@ -53,6 +53,9 @@ enum Command {
         /// The ARN of the role that reads the files
         #[arg(long, default_value = "default")]
         iam_role: String,
+        /// Replace procedures that are not of this project, or a load that was changed
+        #[arg(long)]
+        replace: bool,
         /// Only report what would be done, and print its SQL
         #[arg(long)]
         dry_run: bool,
@@ -141,10 +144,20 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Audit { command } => run_audit(command).await,
         Command::Doctor { stack } => doctor::doctor(&stack, |line| println!("{line}")).await,
-        Command::Install { place, audits, secret_arn, db_user, s3_location, catalog_database, iam_role, dry_run } => {
+        Command::Install {
+            place,
+            audits,
+            secret_arn,
+            db_user,
+            s3_location,
+            catalog_database,
+            iam_role,
+            replace,
+            dry_run,
+        } => {
             let external =
                 s3_location.map(|location| External { location, database: catalog_database, role: iam_role });
-            let options = Options { place, audits, secret_arn, db_user, external, dry_run };
+            let options = Options { place, audits, secret_arn, db_user, external, replace, dry_run };
             install::install(&options, &[], |line| println!("{line}")).await
         }
         Command::Rerun { execution } => {

@@ -110,9 +110,9 @@ impl Qualified {
         Some((Self { schema, name }, rest))
     }
 
-    /// As a catalog has it.
+    /// As it is looked up in a catalog: Redshift folds names to lower case, quoted ones, too, unless told otherwise.
     pub(crate) fn raw(&self) -> (String, String) {
-        (self.schema.0.clone(), self.name.0.clone())
+        (self.schema.0.to_lowercase(), self.name.0.to_lowercase())
     }
 }
 

@@ -10,6 +10,7 @@ use shared::call::QualifiedName;
 use crate::aws::Calls;
 use crate::{Error, Result};
 
+const TEMPLATE: &str = include_str!("../../template.yaml");
 /// What the template takes where a file of parameters says nothing. A test holds them beside the template.
 const DEFAULTS: [(&str, &str); 3] = [
     ("Procedures", "dev.enriched_orders_sp,dev.audit_orders_sp"),
@@ -46,11 +47,15 @@ impl Stack {
             let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
             items.map(|item| (text(&item[key]), text(&item[value]))).collect()
         };
-        Self {
-            name: name.to_owned(),
-            parameters: map("Parameters", "ParameterKey", "ParameterValue"),
-            outputs: map("Outputs", "OutputKey", "OutputValue"),
+        let mut parameters: HashMap<String, String> = map("Parameters", "ParameterKey", "ParameterValue");
+        // A stack from before these were lists.
+        let of = |name: &str| parameters.get(name).cloned();
+        let before = (of("LoadProcedure"), of("AuditProcedure"), of("AuditTable"), of("Procedures"));
+        if let (Some(load), Some(audit), Some(table), None) = before {
+            parameters.insert("Procedures".to_owned(), format!("{load},{audit}"));
+            parameters.insert("AuditTables".to_owned(), table);
         }
+        Self { name: name.to_owned(), parameters, outputs: map("Outputs", "OutputKey", "OutputValue") }
     }
 
     pub(crate) fn parameter(&self, name: &str) -> &str {
@@ -68,10 +73,22 @@ impl Stack {
         lists.flat_map(|list| QualifiedName::split(list, ',')).map(str::trim).collect()
     }
 
-    /// The tables that people are told of.
-    pub(crate) fn audit_tables(&self) -> Vec<&str> {
-        let entries = QualifiedName::split(self.parameter("AuditTables"), ',');
-        entries.filter_map(|entry| QualifiedName::split(entry.trim(), ':').next()).collect()
+    /// The tables that people are told of, with the columns of run and time.
+    pub(crate) fn audit_tables(&self) -> Vec<(&str, [&str; 2])> {
+        let entries = QualifiedName::split(self.parameter("AuditTables"), ',').filter(|entry| !entry.is_empty());
+        entries.map(|entry| self.told(entry)).collect()
+    }
+
+    fn told<'a>(&'a self, entry: &'a str) -> (&'a str, [&'a str; 2]) {
+        let mut parts = QualifiedName::split(entry.trim(), ':');
+        let table = parts.next().unwrap_or_default();
+        let own = |part, parameter: &str, default| match (part, self.parameter(parameter)) {
+            (Some(column), _) => column,
+            (None, "") => default,
+            (None, column) => column,
+        };
+        let run = own(parts.next(), "AuditKeyColumn", "run_id");
+        (table, [run, own(parts.next(), "AuditTimeColumn", "order_ts")])
     }
 
     /// How the Data API reaches its warehouse.
@@ -90,6 +107,21 @@ impl Stack {
         // Only the name leaves this line.
         let user = |text: &str| serde_json::from_str::<Value>(text).ok().map(|s| s["username"].clone());
         Some(secret.map(|s| s["SecretString"].as_str().and_then(user).unwrap_or_default()))
+    }
+
+    /// The database users, as [`Self::users`].
+    ///
+    /// # Errors
+    /// If the stack has a secret, and it names none.
+    pub(crate) fn known_users(&self, secret: Option<&Result<Value>>) -> Result<(String, String)> {
+        match secret {
+            Some(Err(error)) => Err(Error::new(format!("the user in the stack's secret is not known: {error}"))),
+            Some(Ok(user)) if !user.is_string() => {
+                let arn = self.parameter("SecretArn");
+                Err(Error::new(format!("{arn} has no username: JSON with username and password is expected")))
+            }
+            _ => Ok(self.users(secret)),
+        }
     }
 
     /// The database users: who calls the procedures, and who works on the audit tables.
@@ -113,7 +145,10 @@ impl Place {
         let described = aws.call("cloudformation", "describe_stacks", json!({"StackName": name})).await;
         let mut stack = match (described, &self.parameters) {
             (Ok(described), _) => Stack::read(name, &described),
-            (Err(_), Some(_)) => Stack { name: name.clone(), ..Stack::default() },
+            (Err(_), Some(_)) => {
+                let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+                Stack { name: name.clone(), parameters: defaults, ..Stack::default() }
+            }
             (Err(error), None) => {
                 return Err(Error::new(format!(
                     "{error}; name a stack (--stack) or a file of parameters (--parameters)"
@@ -121,7 +156,6 @@ impl Place {
             }
         };
         if let Some(file) = &self.parameters {
-            stack.parameters = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             stack.parameters.extend(parameters(file)?);
         }
         Ok(stack)
@@ -136,11 +170,23 @@ pub fn parameters(file: &Path) -> Result<Vec<(String, String)>> {
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|e| Error::doing(&shown, e))?;
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    let known: Vec<_> = TEMPLATE.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':')).collect();
     let pair = |line: &str| match line.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        Some((name, value)) if known.contains(&name) => Ok((name.to_owned(), value.to_owned())),
+        Some((name, _)) => Err(Error::new(format!("{shown}: {name} is no parameter of the template{}", instead(name)))),
         None => Err(Error::new(format!("{shown}: {line:?} has to be Name=value"))),
     };
     lines.map(pair).collect()
+}
+
+/// What a name from before has become.
+fn instead(name: &str) -> &'static str {
+    match name {
+        "LoadProcedure" | "AuditProcedure" => "; Procedures lists both, separated by a comma",
+        "AuditTable" => "; it is AuditTables",
+        "FullAuditProcedure" => "; it is FullAuditProcedures",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -163,5 +209,25 @@ mod tests {
         let read = parameters(&project("infra/parameters/cluster-user.txt")).expect("a file");
         assert!(read.iter().any(|(name, _)| name == "DbUser"), "{read:?}");
         assert!(!read.iter().any(|(name, _)| name.starts_with('#')));
+        let old = std::env::temp_dir().join(format!("old-parameters-{}.txt", std::process::id()));
+        std::fs::write(&old, "Database=d\nLoadProcedure=dev.x_sp\n").expect("a file");
+        let error = parameters(&old).expect_err("an old name").to_string();
+        std::fs::remove_file(&old).expect("a file");
+        assert!(
+            error.ends_with(
+                "LoadProcedure is no parameter of the template; Procedures lists both, separated by a comma"
+            )
+        );
+    }
+
+    #[test]
+    fn a_stack_from_before_is_read() {
+        let old = [("LoadProcedure", "a.load_sp"), ("AuditProcedure", "a.audit_sp"), ("AuditTable", "a.t")];
+        let old = old.map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}));
+        let stack = Stack::read("s", &json!({"Stacks": [{"Parameters": old}]}));
+        assert_eq!(
+            (stack.procedures(), stack.audit_tables()),
+            (vec!["a.load_sp", "a.audit_sp"], vec![("a.t", ["run_id", "order_ts"])])
+        );
     }
 }

@@ -28,7 +28,17 @@ pub(crate) struct Column {
     pub(crate) of: String,
 }
 
-/// What the catalog has of some schemas. Names are as they are, without quotes.
+/// A procedure that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Procedure {
+    /// The MD5 of its body.
+    pub(crate) md5: String,
+    /// Whether it locks a mutex, as those of this project do.
+    pub(crate) locks_a_mutex: bool,
+}
+
+/// What the catalog has of some schemas. Names of schemas, tables and procedures are in lower case, without quotes; those of columns as
+/// they are.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) schemas: Vec<String>,
@@ -37,8 +47,8 @@ pub(crate) struct Catalog {
     pub(crate) external: Vec<(String, String)>,
     /// Of those, the columns that their files are partitioned by.
     pub(crate) partitions: BTreeMap<(String, String), Vec<String>>,
-    /// By schema, name and the number of arguments: the MD5 of the body.
-    pub(crate) procedures: BTreeMap<(String, String, usize), String>,
+    /// By schema, name and the types of the arguments.
+    pub(crate) procedures: BTreeMap<(String, String, String), Procedure>,
 }
 
 impl<'a> Warehouse<'a> {
@@ -83,18 +93,18 @@ impl<'a> Warehouse<'a> {
 
     /// What there is in these schemas.
     pub(crate) async fn catalog(&mut self, schemas: &[String]) -> Result<Catalog> {
-        let list = schemas.iter().map(|schema| literal(schema)).collect::<Vec<_>>().join(", ");
+        let list = schemas.iter().map(|schema| literal(&schema.to_lowercase())).collect::<Vec<_>>().join(", ");
         let version = self.texts("SELECT version()").await?;
         let is_redshift = version.iter().flatten().flatten().any(|text| text.contains("Redshift"));
         let mut catalog = Catalog::default();
-        let names = format!("SELECT nspname FROM pg_namespace WHERE nspname IN ({list})");
+        let names = format!("SELECT LOWER(nspname) FROM pg_namespace WHERE LOWER(nspname) IN ({list})");
         catalog.schemas = self.texts(&names).await?.into_iter().flatten().flatten().collect();
         let view = if is_redshift { "svv_all_columns" } else { "information_schema.columns" };
         let schema =
             if is_redshift { ("schema_name", "database_name = current_database() AND ") } else { ("table_schema", "") };
         let columns = format!(
-            "SELECT {}, table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale \
-             FROM {view} WHERE {}{} IN ({list}) ORDER BY 1, 2, ordinal_position",
+            "SELECT LOWER({}), LOWER(table_name), column_name, data_type, character_maximum_length, numeric_precision, numeric_scale \
+             FROM {view} WHERE {}LOWER({}) IN ({list}) ORDER BY 1, 2, ordinal_position",
             schema.0, schema.1, schema.0
         );
         for row in self.texts(&columns).await? {
@@ -105,8 +115,8 @@ impl<'a> Warehouse<'a> {
             }
         }
         let external = format!(
-            "SELECT schemaname, tablename, columnname, external_type, part_key FROM svv_external_columns \
-             WHERE schemaname IN ({list}) ORDER BY 1, 2, columnnum"
+            "SELECT LOWER(schemaname), LOWER(tablename), columnname, external_type, part_key FROM svv_external_columns \
+             WHERE LOWER(schemaname) IN ({list}) ORDER BY 1, 2, columnnum"
         );
         let external = match self.texts(&external).await {
             // A PostgreSQL that stands for Redshift may have no such view.
@@ -125,14 +135,31 @@ impl<'a> Warehouse<'a> {
         }
         catalog.external = tables.keys().cloned().collect();
         catalog.tables.extend(tables);
+        if is_redshift {
+            // Views without schema binding, as over an external table, have no columns elsewhere.
+            let views = format!(
+                "SELECT LOWER(view_schema), LOWER(view_name), col_name, col_type FROM pg_get_late_binding_view_cols() \
+                 cols(view_schema name, view_name name, col_name name, col_type varchar, col_num int) \
+                 WHERE LOWER(view_schema) IN ({list}) ORDER BY 1, 2, col_num"
+            );
+            let mut tables: BTreeMap<_, Vec<Column>> = BTreeMap::new();
+            for row in self.texts(&views).await.unwrap_or_default() {
+                if let [Some(schema), Some(view), Some(name), Some(of)] = &row[..] {
+                    let column = Column { name: name.clone(), of: written(of, [None; 3]) };
+                    tables.entry((schema.clone(), view.clone())).or_default().push(column);
+                }
+            }
+            tables.into_iter().for_each(|(view, columns)| _ = catalog.tables.entry(view).or_insert(columns));
+        }
         let procedures = format!(
-            "SELECT n.nspname, p.proname, p.pronargs, MD5(p.prosrc) FROM pg_proc p \
-             JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ({list})"
+            "SELECT LOWER(n.nspname), LOWER(p.proname), oidvectortypes(p.proargtypes), MD5(p.prosrc), STRPOS(p.prosrc, '_mutex') > 0 \
+             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE LOWER(n.nspname) IN ({list})"
         );
         for row in self.texts(&procedures).await? {
-            if let [Some(schema), Some(name), Some(arguments), Some(body)] = &row[..] {
-                let key = (schema.clone(), name.clone(), arguments.parse().unwrap_or(0));
-                catalog.procedures.insert(key, body.clone());
+            if let [Some(schema), Some(name), arguments, Some(md5), locks] = &row[..] {
+                let key = (schema.clone(), name.clone(), arguments.clone().unwrap_or_default());
+                let locks_a_mutex = locks.as_deref() == Some("true");
+                catalog.procedures.insert(key, Procedure { md5: md5.clone(), locks_a_mutex });
             }
         }
         Ok(catalog)

@@ -53,7 +53,7 @@ pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -
     let packaged = packaged(dir);
     let packaged = packaged.to_string_lossy();
     let mut command = vec!["cloudformation", "deploy", "--stack-name", stack, "--template-file", &packaged];
-    command.extend(["--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"]);
+    command.extend(["--s3-bucket", BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"]);
     // As the Makefile does: CloudFormation hands them on to every resource.
     command.extend(["--tags", "Application=redshift-loader", "--parameter-overrides"]);
     command.extend(parameters.iter().map(String::as_str));

@@ -209,7 +209,14 @@ BEGIN
     WHERE settling_minutes > 0 AND newest > GETDATE() - settling_minutes * INTERVAL '1 minute' AND newest <= GETDATE();
     -- Where the source has nothing of a run, a lifecycle rule may have removed its files. Such a run stays as it is, whether the
     -- target still has it or not, if it is older than the window or than all that the source has. Only a sweep over everything judges it.
-    IF newest_runs IS NOT NULL THEN
+    IF newest_runs IS NOT NULL OR low IS NOT NULL THEN
+        -- An audit that looks at more than its window still has one.
+        IF first_run IS NULL THEN
+            SELECT MIN(run_id) INTO first_run FROM (
+                SELECT run_id, ROW_NUMBER() OVER (ORDER BY run_id DESC) AS place FROM audit_orders_worker_sp_runs
+                WHERE run_id IS NOT NULL
+            ) numbered WHERE place <= newest_runs;
+        END IF;
         EXECUTE 'INSERT INTO audit_orders_worker_sp_runs (run_id, source_rows, target_rows, differs, judged, expired, newest)
         SELECT run_id, 0, 0, FALSE, TRUE, FALSE, MAX(newest) FROM (
             SELECT run_id, order_ts AS newest FROM dev.orders_audit
@@ -218,19 +225,26 @@ BEGIN
         ) known WHERE run_id IS NOT NULL AND run_id NOT IN (
             SELECT run_id FROM audit_orders_worker_sp_runs WHERE run_id IS NOT NULL
         ) GROUP BY run_id';
-        SELECT MIN(run_id) INTO first_in_source FROM audit_orders_worker_sp_runs WHERE source_rows > 0;
+        SELECT MIN(run_id) INTO first_in_source FROM audit_orders_worker_sp_runs
+        WHERE source_rows > 0 AND (run_id >= first_run OR first_run IS NULL);
         UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE WHERE source_rows = 0 AND run_id < first_run;
         -- What a load has just brought is too young for that.
         UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE
         WHERE source_rows = 0 AND (run_id < first_in_source OR first_in_source IS NULL)
             AND run_id NOT IN (SELECT run_id FROM dev.orders_audited_runs WHERE touched);
+        UPDATE audit_orders_worker_sp_runs SET judged = FALSE, expired = TRUE WHERE source_rows = 0 AND run_id IS NULL;
     END IF;
 
     -- Second stage: rows, of the runs that differ and that both sides have. Rows without a run are compared, too.
     UPDATE audit_orders_worker_sp_runs SET differs = FALSE
     WHERE NOT judged OR source_rows = 0 OR target_rows = 0 OR run_id IS NULL;
     SELECT CASE WHEN COUNT(*) > 0 AND MIN(CASE WHEN judged THEN 1 ELSE 0 END) = 1 THEN 'run_id IS NULL' ELSE 'FALSE' END,
-        CASE WHEN MIN(CASE WHEN judged THEN 1 ELSE 0 END) = 0 THEN 'FALSE' ELSE 'TRUE' END
+        CASE
+            WHEN MIN(CASE WHEN judged THEN 1 ELSE 0 END) = 0 THEN 'FALSE'
+            -- What nobody has any more was not judged either, but by a sweep over everything.
+            WHEN COUNT(*) = 0 AND (newest_runs IS NOT NULL OR low IS NOT NULL) THEN 'FALSE'
+            ELSE 'TRUE'
+        END
     INTO without_run, judges_without_run FROM audit_orders_worker_sp_runs WHERE run_id IS NULL;
     list := '';
     FOR listed IN
@@ -562,6 +576,8 @@ $$ LANGUAGE plpgsql SET timezone TO 'UTC';
 -- GRANT SELECT, INSERT, DELETE ON dev.orders_audit_number TO "caller";
 -- GRANT EXECUTE ON PROCEDURE dev.audit_orders_sp() TO "caller";
 -- GRANT EXECUTE ON PROCEDURE dev.audit_orders_sweep_sp() TO "caller";
+-- GRANT EXECUTE ON PROCEDURE dev.audit_orders_sweep_sp(BIGINT) TO "caller";
+-- GRANT EXECUTE ON PROCEDURE dev.audit_orders_between_sp(BIGINT, BIGINT) TO "caller";
 -- GRANT EXECUTE ON PROCEDURE dev.audit_orders_worker_sp(BIGINT, BIGINT, BIGINT) TO "caller";
 -- GRANT USAGE ON SCHEMA dev TO "auditor";
 -- GRANT SELECT, UPDATE ON dev.orders_audit TO "auditor";

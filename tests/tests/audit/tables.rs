@@ -216,9 +216,9 @@ async fn told_in_one_execution(a: &Audit, tables: &[String]) -> Outcome {
     let audits = answer["Audits"].take();
     assert_eq!(answer, json!({"UnresolvedRuns": 12, "Notified": 12, "Resolved": 0, "Failed": 0, "Audits": null}));
     for public in &TABLES {
-        assert_eq!(audits[public.name], counts(4, 4, 0), "{}", public.name);
+        assert_eq!(audits[format!("dwh.{}", public.name)], counts(4, 4, 0), "{}", public.name);
     }
-    assert_eq!(a.sink.audits(), TABLES.iter().map(|public| (public.name.to_owned(), 4)).collect());
+    assert_eq!(a.sink.audits(), TABLES.iter().map(|public| (format!("dwh.{}", public.name), 4)).collect());
 
     a.sink.reset(None);
     let listed = format!("dwh.gone_audit,{listed}");
@@ -226,7 +226,7 @@ async fn told_in_one_execution(a: &Audit, tables: &[String]) -> Outcome {
         let error = a.notify("e-3", &[("AUDIT_TABLES", listed.as_str())]).await?.expect_err("one is not there");
         assert_eq!(error["errorType"], "AuditQueryFailed");
         let text = error["errorMessage"].as_str().unwrap_or_default().to_owned();
-        assert!(text.starts_with("gone: ") && text.ends_with("; 3 other audits were told of"), "{text}");
+        assert!(text.starts_with("dwh.gone: ") && text.ends_with("; 3 other audits were told of"), "{text}");
         assert_eq!(a.sink.audits().values().sum::<usize>(), told);
         a.sink.reset(None);
     }

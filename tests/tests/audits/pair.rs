@@ -239,8 +239,8 @@ impl Pair {
     }
 
     /// The runs of either side.
-    pub(crate) fn runs(&self) -> Vec<Value> {
-        self.source.iter().chain(&self.target).filter_map(|row| self.run(row)).collect()
+    pub(crate) fn runs(&self) -> Vec<Option<Value>> {
+        self.source.iter().chain(&self.target).map(|row| self.run(row)).collect()
     }
 
     fn run(&self, row: &Row) -> Option<Value> {
@@ -248,10 +248,14 @@ impl Pair {
     }
 
     /// Whether neither these runs, which it once had, nor any of the target's are older than all that the source has.
-    pub(crate) fn has_source_of_all(&self, runs: &[Value]) -> bool {
+    pub(crate) fn has_source_of_all(&self, runs: &[Option<Value>]) -> bool {
+        let none = self.source.iter().any(|row| row[0].is_none());
         let least = self.source.iter().filter_map(|row| self.run(row)).min_by(|a, b| a.partial_cmp(b).expect("no NaN"));
         let mut all = self.runs().into_iter().chain(runs.iter().cloned());
-        self.time.is_some() || all.all(|run| least.as_ref().is_some_and(|least| run >= *least))
+        all.all(|run| match run {
+            None => none,
+            Some(run) => self.time.is_some() || least.as_ref().is_some_and(|least| run >= *least),
+        })
     }
 
     /// The place of the time in a row.

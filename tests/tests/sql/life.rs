@@ -55,12 +55,23 @@ pub(crate) async fn what_has_expired_is_neither_found_nor_resolved(database: &Da
         warehouse.run(call).await?;
         assert_eq!(audit(&warehouse).await?, found, "{call}");
     }
+    // Nor by an audit of a span.
+    warehouse.run("CALL dev.audit_orders_between_sp(101, 115)").await?;
+    assert_eq!(audit(&warehouse).await?, found);
     // As in a warehouse that is audited for the first time.
     for call in calls {
         warehouse.run("DELETE FROM dev.orders_audit_number; DELETE FROM dev.orders_audited_runs").await?;
         warehouse.run(call).await?;
         assert_eq!(audit(&warehouse).await?, found, "{call}");
     }
+    // As if audits had failed since all of it was loaded.
+    let loaded =
+        "INSERT INTO dev.orders_audited_runs SELECT DISTINCT run_id, TRUE FROM dev.orders_final WHERE run_id < 110";
+    warehouse
+        .run(&format!("DELETE FROM dev.orders_audit_number; DELETE FROM dev.orders_audited_runs; {loaded}"))
+        .await?;
+    warehouse.run(AUDIT).await?;
+    assert_eq!(audit(&warehouse).await?, found);
     // What a load has just brought is no old run.
     warehouse.run("INSERT INTO dev.orders (run_id, order_id) VALUES (99, 1)").await?;
     warehouse.run(LOAD).await?;
@@ -69,6 +80,42 @@ pub(crate) async fn what_has_expired_is_neither_found_nor_resolved(database: &Da
     warehouse.run(SWEEP).await?;
     let expired = (99..=112).filter(|run| ![100, 103, 112].contains(run));
     assert_eq!(warehouse.unresolved_runs().await?, expired.collect::<Vec<_>>());
+    Ok(())
+}
+
+/// One run that is delivered again, or was never removed, says nothing about those above it.
+pub(crate) async fn a_straggler_does_not_make_what_has_expired_missing(database: &Database) -> Outcome {
+    let warehouse = with_runs(database, 20).await?;
+    warehouse
+        .run(
+            "DELETE FROM s3_staging_schema.new_orders_staging_area WHERE run_id BETWEEN 102 AND 114;
+             DELETE FROM dev.orders_audit_number; DELETE FROM dev.orders_audited_runs",
+        )
+        .await?;
+    for _ in 0..2 {
+        warehouse.run(AUDIT).await?;
+        assert_eq!(audit(&warehouse).await?, [""; 0]);
+    }
+    Ok(())
+}
+
+pub(crate) async fn rows_without_a_run_expire_as_others_do(database: &Database) -> Outcome {
+    let warehouse = with_runs(database, 3).await?;
+    let staging = "s3_staging_schema.new_orders_staging_area";
+    warehouse.run(&format!("INSERT INTO {staging} (run_id, order_id) VALUES (NULL, 7)")).await?;
+    warehouse.run(AUDIT).await?;
+    let found = audit(&warehouse).await?;
+    assert_eq!(found, ["(,7,MISSING_IN_REDSHIFT,\"\",NEW)"]);
+    for change in [
+        format!("DELETE FROM {staging} WHERE run_id IS NULL"),
+        "INSERT INTO dev.orders_final (run_id, order_id) SELECT run_id, 8 FROM (SELECT 101 AS run_id) t".to_owned(),
+    ] {
+        warehouse.run(&change).await?;
+        warehouse.run("CALL dev.audit_orders_sweep_sp(1000)").await?;
+        assert!(audit(&warehouse).await?.contains(&found[0]), "{change}");
+    }
+    warehouse.run(SWEEP).await?;
+    assert_eq!(audit(&warehouse).await?[0], "(,7,MISSING_IN_REDSHIFT,\"\",RESOLVED)");
     Ok(())
 }
 

@@ -266,6 +266,8 @@ fn main() -> ExitCode {
         a_span_leaves_rows_without_a_run_alone,
         an_old_run_without_files_is_left_to_the_sweep,
         what_has_expired_is_neither_found_nor_resolved,
+        a_straggler_does_not_make_what_has_expired_missing,
+        rows_without_a_run_expire_as_others_do,
         what_returns_has_not_been_told_of,
         a_text_that_is_longer_than_its_type_is_found,
         a_run_that_was_not_loaded_does_not_fall_out_of_the_window,

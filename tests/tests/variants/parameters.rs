@@ -196,7 +196,12 @@ pub(crate) async fn a_check_by_aws_leaves_nothing_behind(stack: &Stack) -> Outco
     let check = async |name: &str, parameters: &Path, url: Option<&str>| -> Any<(Option<i32>, String)> {
         let mut python = Command::new(tools::python_tool("python")?);
         python.arg(project("infra/lint/validate_aws.py")).current_dir(project("")).env_clear();
-        python.args(["--stack", name]).arg("--template").arg(&template).arg("--parameters").arg(parameters);
+        python
+            .args(["--stack", name, "--bucket", "artifacts"])
+            .arg("--template")
+            .arg(&template)
+            .arg("--parameters")
+            .arg(parameters);
         python.env("AWS_DEFAULT_REGION", REGION).env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
         if let Some(url) = url {
             python.env("AWS_ENDPOINT_URL", url).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");

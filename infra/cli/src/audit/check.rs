@@ -13,7 +13,13 @@ impl Declaration {
     /// What is wrong with both tables, and with what is installed.
     pub(crate) fn check_against(&self, catalog: &Catalog) -> Vec<Finding> {
         let [source, target] = self.compared();
-        vec![self.side(source.0, "source", catalog), self.side(target.0, "target", catalog), self.installed(catalog)]
+        let mut all = vec![self.side(source.0, "source", catalog), self.side(target.0, "target", catalog)];
+        all.extend(self.locks.iter().filter(|lock| !catalog.tables.contains_key(&lock.raw())).map(|lock| {
+            let text = format!("{}: the mutex {lock} does not exist, or this user does not see it", self.name());
+            failure(CHECK, text, format!("The load has to have it: CREATE TABLE {lock} (held BOOLEAN);"))
+        }));
+        all.push(self.installed(catalog));
+        all
     }
 
     /// One table: its columns and their types.
@@ -101,6 +107,9 @@ pub(super) fn complaint(wanted: Type, found: &str, is_external: bool) -> Option<
         _ if wanted.kind() == Kind::Timestamp && of.kind() == Kind::Timestamp => None,
         _ if wanted.kind() == Kind::Timestamp || of.kind() == Kind::Timestamp => impossible(),
         _ if of.digits() > wanted.digits() => rounds(),
+        _ if of.whole_digits() > wanted.whole_digits() => {
+            Some((format!("is {of}: the audit fails on a value that {wanted} does not hold"), false))
+        }
         _ => None,
     }
 }
@@ -121,6 +130,8 @@ mod tests {
             ("DECIMAL(12, 2)", "DOUBLE PRECISION", Some(true), "rounds it to DECIMAL(12, 2)"),
             ("DECIMAL(12, 2)", "DECIMAL(12, 4)", Some(true), "rounds it"),
             ("DECIMAL(12, 2)", "INTEGER", None, ""),
+            ("INTEGER", "BIGINT", Some(false), "a value that INTEGER does not hold"),
+            ("DECIMAL(12, 2)", "DECIMAL(18, 2)", Some(false), "a value that DECIMAL(12, 2) does not hold"),
             ("REAL", "DOUBLE PRECISION", Some(true), "rounds it to REAL"),
             ("DOUBLE PRECISION", "REAL", None, ""),
             ("VARCHAR(64)", "VARCHAR(20)", Some(true), "holds 20 bytes of 64"),
@@ -155,6 +166,8 @@ mod tests {
         };
         let columns: Vec<_> = columns.lines().chain([key]).map(column).collect();
         catalog.tables = [(source.clone(), columns.clone()), (target, columns)].into();
+        let mutex = audit.needed()[2].0.raw();
+        catalog.tables.insert(mutex, Vec::new());
         catalog.external.push(source.clone());
         catalog.partitions.insert(source, vec!["run_id".to_owned()]);
         (audit, catalog)

@@ -61,7 +61,7 @@ async fn primary_key(warehouse: &mut Warehouse<'_>, table: &Qualified) -> Vec<St
     let sql = format!(
         "SELECT k.column_name FROM information_schema.table_constraints t JOIN information_schema.key_column_usage k \
          ON k.constraint_name = t.constraint_name AND k.table_schema = t.table_schema AND k.table_name = t.table_name \
-         WHERE t.constraint_type = 'PRIMARY KEY' AND t.table_schema = {} AND t.table_name = {} ORDER BY k.ordinal_position",
+         WHERE t.constraint_type = 'PRIMARY KEY' AND LOWER(t.table_schema) = {} AND LOWER(t.table_name) = {} ORDER BY k.ordinal_position",
         literal(&schema),
         literal(&name)
     );

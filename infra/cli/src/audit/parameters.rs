@@ -22,6 +22,9 @@ pub fn parameters(audits: &[Declaration]) -> String {
         tables.join(","),
         sweeps.join(",")
     );
+    if audits.len() > 1 {
+        lines += "UnresolvedAlarmByAudit=true\n";
+    }
     if !words.is_empty() {
         lines += &format!("NotificationWords={}\n", json!(words));
     }
@@ -55,6 +58,7 @@ mod tests {
              Procedures=dev.enriched_orders_sp,dev.audit_orders_sp,shop.audit_payments_sp\n\
              AuditTables=dev.orders_audit:run_id:order_ts,shop.payments_audit:\"The run\":first_seen_at\n\
              FullAuditProcedures=dev.audit_orders_sweep_sp,shop.audit_payments_sweep_sp\n\
+             UnresolvedAlarmByAudit=true\n\
              NotificationWords={\"shop.payments_audit\":{\"subject\":\"Payments differ\"}}\n"
         );
     }

@@ -40,7 +40,7 @@ pub async fn check(
     let mut aws = Calls::start(environment)?;
     let stack = place.stack(&mut aws).await?;
     let secret = stack.secret_user(&mut aws).await;
-    let (caller, auditor) = stack.users(secret.as_ref());
+    let (caller, auditor) = stack.known_users(secret.as_ref())?;
     let mut warehouse = Warehouse::of(&mut aws, &stack, None);
     let catalog = warehouse.catalog(&audit.schemas()).await?;
     let mut findings = audit.check_against(&catalog);
@@ -90,7 +90,7 @@ pub async fn run(
     let rows = warehouse.texts(&audit.unresolved()).await?;
     let runs: std::collections::BTreeSet<_> = rows.iter().filter_map(|row| row.first()).collect();
     if rows.is_empty() {
-        print(&format!("{} and {} match: nothing is unresolved", audit.compared()[0].0, audit.compared()[1].0));
+        print(&format!("nothing of {} is unresolved", audit.table()));
         return Ok(());
     }
     let mut found = table(["run", "kind", "rows", "columns", "status", "since (UTC)"]);

@@ -194,9 +194,15 @@ impl Declaration {
         [(&self.source, "source"), (&self.target, "target")]
     }
 
-    /// The schemas of both, as a catalog has them.
+    /// Everything that has to be there, and what it is to the audit.
+    pub(crate) fn needed(&self) -> Vec<(&Qualified, &'static str)> {
+        let locks = self.locks.iter().map(|lock| (lock, "mutex"));
+        self.compared().into_iter().chain(locks).collect()
+    }
+
+    /// The schemas of all that, as a catalog has them.
     pub(crate) fn schemas(&self) -> Vec<String> {
-        let mut schemas: Vec<_> = self.compared().into_iter().map(|(table, _)| table.raw().0).collect();
+        let mut schemas: Vec<_> = self.needed().into_iter().map(|(table, _)| table.raw().0).collect();
         schemas.push(self.table().raw().0);
         schemas.sort();
         schemas.dedup();
@@ -208,6 +214,16 @@ impl Declaration {
         ["", "_sweep", "_between"].map(|which| self.own(&format!("audit_{}{which}_sp", self.name.value)))
     }
 
+    /// The table of the last audit's number.
+    pub(crate) fn number(&self) -> Qualified {
+        Qualified { schema: self.target.schema.clone(), name: Name::plain(format!("{}_audit_number", self.name.value)) }
+    }
+
+    /// What tells the rows of the audit table apart.
+    pub(crate) fn identity_names(&self) -> Vec<Name> {
+        self.identity().map(|column| column.name.value.clone()).collect()
+    }
+
     /// The procedure that brings an older audit table up to date.
     pub(crate) fn migration(&self) -> String {
         self.own(&format!("migrate_{}_audit_sp", self.name.value))
@@ -217,7 +233,7 @@ impl Declaration {
     /// each. Of an external table nothing but the use of its schema is granted.
     pub fn grants(&self) -> String {
         let (schema, run) = (&self.target.schema, self.run.of.stored());
-        let [window, sweep, _] = self.procedures();
+        let [window, sweep, between] = self.procedures();
         let worker = self.own(&format!("audit_{}_worker_sp", self.name.value));
         let own = |end: &str| self.own(&format!("{}_{end}", self.name.value));
         let mut caller: Vec<_> =
@@ -231,7 +247,13 @@ impl Declaration {
             format!("SELECT, INSERT, UPDATE ON {}", own("audited_runs")),
             format!("SELECT, INSERT, DELETE ON {}", own("audit_number")),
         ]);
-        let calls = [format!("{window}()"), format!("{sweep}()"), format!("{worker}(BIGINT, {run}, {run})")];
+        let calls = [
+            format!("{window}()"),
+            format!("{sweep}()"),
+            format!("{sweep}(BIGINT)"),
+            format!("{between}({run}, {run})"),
+            format!("{worker}(BIGINT, {run}, {run})"),
+        ];
         caller.extend(calls.map(|call| format!("EXECUTE ON PROCEDURE {call}")));
         let auditor = [format!("USAGE ON SCHEMA {schema}"), format!("SELECT, UPDATE ON {}", self.table())];
         let line = |what: String, to: &str| format!("GRANT {what} TO \"{to}\";\n");

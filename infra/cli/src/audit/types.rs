@@ -134,6 +134,19 @@ impl Type {
         }
     }
 
+    /// Digits before the point.
+    pub(super) fn whole_digits(self) -> u32 {
+        match self {
+            Self::SmallInt => 4,
+            Self::Integer => 9,
+            Self::BigInt => 18,
+            Self::Decimal(precision, scale) => precision - scale,
+            Self::Real => 100,
+            Self::Double => 101,
+            _ => 0,
+        }
+    }
+
     /// The longest text, in bytes.
     pub(super) fn bytes(self) -> u32 {
         match self {

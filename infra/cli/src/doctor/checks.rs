@@ -38,7 +38,14 @@ pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     all.extend(facts.tables.iter().map(|(name, answer)| table(name, answer, &auditor)));
     match &facts.audits {
         Ok(audits) => all.extend(audits.iter().flat_map(|(audit, catalog)| match catalog {
-            Ok(catalog) => audit.check_against(catalog),
+            Ok(catalog) => {
+                let told = stack.audit_tables().iter().any(|(table, _)| same_table(table, &audit.table().to_string()));
+                let untold = (!told).then(|| {
+                    let text = format!("{}: runs, and nobody is told of {}", audit.name(), audit.table());
+                    warning("audit", text, "Deploy with it in AuditTables, as loader audit parameters prints it.")
+                });
+                audit.check_against(catalog).into_iter().chain(untold).collect()
+            }
             Err(error) => vec![warning("audit", format!("{}: cannot be looked at: {error}", audit.name()), "")],
         })),
         Err(error) => all.push(failure("audit", error.to_string(), "")),
@@ -48,6 +55,11 @@ pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     all.extend(runs.map(|answer| subscriptions("topic of runs", stack.parameter("NotificationTopicArn"), answer)));
     all.extend([missed_events(stack, &facts.queue), execution(&facts.execution)]);
     all
+}
+
+fn same_table(a: &str, b: &str) -> bool {
+    let folded = |name: &str| name.replace('"', "").to_lowercase();
+    folded(a) == folded(b)
 }
 
 fn functions(stack: &Stack, facts: &Facts) -> Finding {
@@ -228,6 +240,11 @@ pub(super) fn table(name: &str, answer: &Rows, user: &str) -> Finding {
                 "dev.orders_audit" => "As its owner: CALL dev.migrate_orders_audit_sp();",
                 _ => "Give it the columns that dev.orders_audit has in infra/sql/audits/orders.sql.",
             },
+        ),
+        Some(row) if row.get(4).is_some_and(|count| count["longValue"] != 2) => failure(
+            CHECK,
+            format!("{name} has no columns of the names that AuditTables has for its run and time"),
+            "Deploy with AuditTables=schema.table:run_column:time_column, as loader audit parameters prints it.",
         ),
         Some(_) => ok(CHECK, format!("{user} may read and mark {name}")),
     }

@@ -88,8 +88,8 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Stack) -> Facts {
         Err(error) => Err(error),
     };
     let mut tables = Vec::new();
-    for name in stack.audit_tables() {
-        tables.push((name.to_owned(), query(aws, stack, &table_sql(name, &auditor)).await));
+    for (name, columns) in stack.audit_tables() {
+        tables.push((name.to_owned(), query(aws, stack, &table_sql(name, &columns, &auditor)).await));
     }
     let queue = json!({"QueueUrl": stack.output("MissedEventsUrl"), "AttributeNames": ["ApproximateNumberOfMessages"]});
     Facts {
@@ -169,13 +169,16 @@ pub(super) fn procedures_sql(stack: &Stack, user: &str) -> String {
 /// A column that an audit table from before its last migration does not have.
 pub(super) const NEWEST_COLUMN: &str = "row_count";
 
-pub(super) fn table_sql(name: &str, user: &str) -> String {
+pub(super) fn table_sql(name: &str, columns: &[&str], user: &str) -> String {
     let table = name.replace('"', "");
+    let columns: Vec<_> = columns.iter().map(|column| literal(&column.replace('"', "").to_lowercase())).collect();
     format!(
         "SELECT has_schema_privilege({user}, n.nspname, 'usage'), has_table_privilege({user}, c.oid, 'select'), \
-         has_table_privilege({user}, c.oid, 'update'), a.attname IS NOT NULL \
+         has_table_privilege({user}, c.oid, 'update'), a.attname IS NOT NULL, \
+         (SELECT COUNT(*) FROM pg_attribute k WHERE k.attrelid = c.oid AND LOWER(k.attname) IN ({})) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = '{newest}' WHERE n.nspname || '.' || c.relname = {}",
+         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = '{newest}' WHERE LOWER(n.nspname || '.' || c.relname) = LOWER({})",
+        columns.join(", "),
         literal(&table),
         newest = NEWEST_COLUMN,
         user = literal(user)

@@ -32,7 +32,7 @@ fn with_iam_credentials_each_role_is_a_user_and_gets_its_own_grants() {
     assert_eq!((&*caller, &*auditor), ("IAMR:s-StatementRole-1", "IAMR:s-AuditRole-1"));
     assert!(procedures_sql(&stack, &caller).contains("has_function_privilege('IAMR:s-StatementRole-1', p.oid"));
     assert!(
-        table_sql(stack.audit_tables()[0], &auditor)
+        table_sql(stack.audit_tables()[0].0, &stack.audit_tables()[0].1, &auditor)
             .contains("has_table_privilege('IAMR:s-AuditRole-1', c.oid, 'update')")
     );
 

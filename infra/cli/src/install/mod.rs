@@ -42,6 +42,8 @@ pub struct Options {
     pub db_user: Option<String>,
     /// Where the files of the external table are, to make it if it is not there.
     pub external: Option<External>,
+    /// Replace procedures that are not of this project, or a load that was changed.
+    pub replace: bool,
     /// Only report what would be done, and print its SQL.
     pub dry_run: bool,
 }
@@ -69,6 +71,7 @@ struct Part {
 struct Progress<'a> {
     warehouse: Warehouse<'a>,
     dry_run: bool,
+    replace: bool,
     changed: usize,
     kept: usize,
     /// The SQL that was not run.
@@ -86,11 +89,12 @@ pub async fn install(options: &Options, environment: &[(&str, &str)], mut print:
     let stack = options.place.stack(&mut aws).await?;
     let parts = parts(&stack, &options.audits)?;
     let secret = stack.secret_user(&mut aws).await;
-    let (caller, auditor) = stack.users(secret.as_ref());
+    let (caller, auditor) = stack.known_users(secret.as_ref())?;
     let warehouse = Warehouse { target: owner(&stack, options), aws: &mut aws, looks: None };
     let mut work = Progress {
         warehouse,
         dry_run: options.dry_run,
+        replace: options.replace,
         changed: 0,
         kept: 0,
         withheld: Vec::new(),
@@ -116,6 +120,10 @@ pub async fn install(options: &Options, environment: &[(&str, &str)], mut print:
         changed => format!("\n{changed} {verb}, {} as they should be", work.kept),
     });
     for user in waiting {
+        if user.ends_with(':') {
+            print("the users of a stack with IAM credentials are known once it is deployed: install again then");
+            continue;
+        }
         print(&format!(
             "{user} does not exist yet (the user of a role exists after its first call): install again then"
         ));
@@ -160,10 +168,10 @@ fn parts(stack: &Stack, named: &[PathBuf]) -> Result<Vec<Part>> {
 pub(crate) fn differences(audit: &Declaration, catalog: &Catalog) -> Result<(Vec<String>, Vec<String>)> {
     let (mut missing, mut other) = (Vec::new(), Vec::new());
     for object in objects(&audit.sql()?)? {
-        let upgrade = upgrade(&object, catalog)?;
+        let upgrade = upgrade(audit, &object, catalog)?;
         match state(&object, catalog) {
             State::Missing => missing.push(object.name),
-            State::Other => other.push(object.name),
+            State::Other | State::Foreign => other.push(object.name),
             State::Same if upgrade != Upgrade::default() => other.push(object.name),
             State::Same => {}
         }
@@ -263,7 +271,10 @@ fn md5(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Missing,
+    /// Ours, but not as it is now.
     Other,
+    /// Somebody's own.
+    Foreign,
     Same,
 }
 
@@ -273,10 +284,11 @@ fn state(object: &Object, catalog: &Catalog) -> State {
         Kind::Table { of, .. } => catalog.tables.contains_key(&of.raw()),
         Kind::Procedure { of, arguments, body } => {
             let (schema, name) = of.raw();
-            return match catalog.procedures.get(&(schema, name, *arguments)) {
+            return match catalog.procedures.get(&(schema, name, arguments.clone())) {
                 None => State::Missing,
-                Some(found) if *found == md5(body) => State::Same,
-                Some(_) => State::Other,
+                Some(found) if found.md5 == md5(body) => State::Same,
+                Some(found) if found.locks_a_mutex => State::Other,
+                Some(_) => State::Foreign,
             };
         }
     };
@@ -294,12 +306,18 @@ struct Upgrade {
 
 /// # Errors
 /// If a column has a type that no ALTER TABLE makes right.
-fn upgrade(object: &Object, catalog: &Catalog) -> Result<Upgrade> {
+fn upgrade(audit: &Declaration, object: &Object, catalog: &Catalog) -> Result<Upgrade> {
     let Kind::Table { of, columns } = &object.kind else { return Ok(Upgrade::default()) };
+    let identity = audit.identity_names();
     let Some(found) = catalog.tables.get(&of.raw()) else { return Ok(Upgrade::default()) };
     let mut upgrade = Upgrade::default();
     for (name, wanted) in columns {
         let Some(column) = found.iter().find(|column| column.name.eq_ignore_ascii_case(name.raw())) else {
+            if identity.contains(name) {
+                return Err(Error::new(format!(
+                    "table {of} has no {name}, which tells its rows apart: rename the table, so that its rows are kept, and install again"
+                )));
+            }
             upgrade.lacks = true;
             continue;
         };
@@ -355,7 +373,7 @@ impl Progress<'_> {
         external: Option<&External>,
         print: &mut impl FnMut(&str),
     ) -> Result<()> {
-        for (table, role) in audit.compared() {
+        for (table, role) in audit.needed() {
             if catalog.tables.contains_key(&table.raw()) {
                 let title = format!("{role} {table}");
                 self.keep(&title, print);
@@ -376,7 +394,7 @@ impl Progress<'_> {
                 _ => {
                     return Err(Error::new(format!(
                         "{table}, the {role} of the audit {}, does not exist, or this user does not see it; infra/sql/redshift/external_table.sql \
-                         is the DDL of an external table, and --s3-location makes that of orders",
+                         is the DDL of an external table, and --s3-location makes that of orders; a mutex is an empty table",
                         audit.name()
                     )));
                 }
@@ -398,14 +416,24 @@ impl Progress<'_> {
             let there = table.is_some_and(|(_, state)| *state == State::Same);
             let mut outdated = states.iter().any(|(_, state)| *state != State::Same);
             for (object, _) in states.iter().filter(|(_, state)| *state == State::Same) {
-                let upgrade = upgrade(object, catalog)?;
+                let upgrade = upgrade(audit, object, catalog)?;
                 outdated |= upgrade.lacks;
                 for sql in upgrade.widen {
                     self.make(&format!("table {}", object.name), "widened", &sql, print).await?;
                 }
             }
             for (object, state) in states {
+                if state == State::Foreign && !self.replace {
+                    return Err(Error::new(format!(
+                        "{} {} is there, and not of this project; --replace replaces it",
+                        object.word(),
+                        object.name
+                    )));
+                }
                 self.object(object, state, print).await?;
+                if state == State::Missing && object.table() == Some(audit.table().raw()) {
+                    self.look_again(audit, catalog, print).await?;
+                }
                 let is_migration = matches!(&object.kind, Kind::Procedure { of, .. } if of.to_string() == migration);
                 if is_migration && there && outdated {
                     let title = format!("table {}", audit.table());
@@ -415,9 +443,26 @@ impl Progress<'_> {
             return Ok(());
         }
         for (object, state) in states {
+            // People change the load of orders for their columns, or have one of this name.
+            if matches!(state, State::Other | State::Foreign) && !self.replace {
+                self.kept += 1;
+                let title = format!("{} {}", object.word(), object.name);
+                print(&line(&title, "is there, and another: kept (--replace)".to_owned()));
+                continue;
+            }
             self.object(object, state, print).await?;
         }
         Ok(())
+    }
+
+    /// A new audit table knows no mismatch of older runs: the next audit has to look at everything.
+    async fn look_again(&mut self, audit: &Declaration, catalog: &Catalog, print: &mut impl FnMut(&str)) -> Result<()> {
+        let number = audit.number();
+        if !catalog.tables.contains_key(&number.raw()) {
+            return Ok(());
+        }
+        let sql = format!("UPDATE {number} SET everything = FALSE");
+        self.make(&format!("table {number}"), "told to look at everything", &sql, print).await
     }
 
     async fn object(&mut self, object: &Object, state: State, print: &mut impl FnMut(&str)) -> Result<()> {
@@ -425,7 +470,7 @@ impl Progress<'_> {
         match state {
             State::Same => self.keep(&title, print),
             State::Missing => self.make(&title, "created", &object.sql, print).await?,
-            State::Other => self.make(&title, "replaced", &object.sql, print).await?,
+            State::Other | State::Foreign => self.make(&title, "replaced", &object.sql, print).await?,
         }
         Ok(())
     }
@@ -442,6 +487,11 @@ impl Progress<'_> {
         for (role, user) in [("caller", caller), ("auditor", auditor)] {
             let wanted = wanted(all.iter().copied(), role, &self.external);
             if wanted.is_empty() || waiting.iter().any(|known| known == user) {
+                continue;
+            }
+            // No stack yet, and so no role.
+            if user.ends_with(':') {
+                waiting.push(user.to_owned());
                 continue;
             }
             let held = match held(&mut self.warehouse, &wanted, user).await {

@@ -20,9 +20,10 @@ pub(super) enum Kind {
         of: Qualified,
         columns: Vec<(Name, String)>,
     },
+    /// The types of the arguments as a catalog has them.
     Procedure {
         of: Qualified,
-        arguments: usize,
+        arguments: String,
         body: String,
     },
 }
@@ -39,7 +40,7 @@ impl Object {
     /// The schema that it makes, or makes something in.
     pub(super) fn schema(&self) -> Option<String> {
         match &self.kind {
-            Kind::Schema => Some(self.name.clone()),
+            Kind::Schema => Some(self.name.to_lowercase()),
             Kind::Table { of, .. } | Kind::Procedure { of, .. } => Some(of.raw().0),
         }
     }
@@ -79,9 +80,21 @@ fn object(sql: String) -> Result<Object> {
     let (body, _) = rest.rsplit_once("$$").ok_or_else(strange)?;
     let name = format!("{of}{arguments}");
     let inner = arguments.trim_start_matches('(').trim_end_matches(')');
-    let arguments = at_top(inner).filter(|argument| !argument.trim().is_empty()).count();
+    let types: Vec<_> = at_top(inner).filter(|argument| !argument.trim().is_empty()).map(in_catalog).collect();
+    let arguments = types.join(", ");
     let kind = Kind::Procedure { of, arguments, body: body.to_owned() };
     Ok(Object { kind, name, sql })
+}
+
+/// The type of `name TYPE`.
+fn in_catalog(argument: &str) -> String {
+    let of = Name::parse(argument.trim()).map_or(argument, |(_, of)| of).trim();
+    match of.split('(').next().unwrap_or(of).trim().to_lowercase().as_str() {
+        "varchar" => "character varying".to_owned(),
+        "decimal" => "numeric".to_owned(),
+        "timestamp" => "timestamp without time zone".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// Each column's name and type, without what follows it.
@@ -156,7 +169,7 @@ mod tests {
         assert_eq!(columns, [("x, y", "DECIMAL(12, 2)"), ("z", "BIGINT")]);
         assert_eq!(all[0].name, "dev.\"a,b\"");
         let Kind::Procedure { arguments, body, .. } = &all[1].kind else { panic!("{all:?}") };
-        assert_eq!((*arguments, body.as_str()), (2, "\nBEGIN\n    NULL;\nEND;\n"));
+        assert_eq!((arguments.as_str(), body.as_str()), ("numeric, bigint", "\nBEGIN\n    NULL;\nEND;\n"));
         assert_eq!(all[1].name, "dev.p_sp(low DECIMAL(38, 0), high BIGINT)");
         assert!(objects("DROP TABLE dev.orders;").is_err());
     }

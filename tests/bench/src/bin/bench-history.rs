@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use loader::audit::Declaration;
 use loader::terminal::{numbers, table};
 use loader::tools::project;
 use plotters::prelude::*;
@@ -19,6 +20,9 @@ use tests::{Any, until_interrupted};
 use tokio::process::Command;
 
 const HISTORIES: [i64; 3] = [100_000, 1_000_000, 4_000_000];
+/// Of a table with many columns.
+const WIDE_HISTORIES: [i64; 2] = [100_000, 1_000_000];
+const COLUMNS_OF_WIDE: usize = 40;
 /// Rows of a run, those of the history included.
 const ROWS_OF_A_RUN: i64 = 10_000;
 /// So many rows of each new run differ.
@@ -52,19 +56,25 @@ async fn run() -> Any<()> {
             println!("a history of {history} rows ...");
             rows.push(Row::measure(&warehouse, history).await?);
         }
+        let mut wide = Vec::new();
+        for history in WIDE_HISTORIES {
+            println!("a history of {history} rows of {COLUMNS_OF_WIDE} columns ...");
+            wide.push(Wide::measure(&warehouse, history).await?);
+        }
         println!("orders-audit-fn ...");
-        Any::Ok((rows, Notified::measure(&warehouse).await?))
+        Any::Ok((rows, wide, Notified::measure(&warehouse).await?))
     };
     let measured = measured.await;
     postgres.stop().await;
-    let (rows, notified) = measured?;
+    let (rows, wide, notified) = measured?;
     print(&rows);
+    print_wide(&wide);
     println!(
         "orders-audit-fn, {UNRESOLVED_RUNS} unresolved runs: {:.3} s alone, {:.3} s with {RESOLVED} RESOLVED rows behind them\n",
         notified.alone, notified.with_history
     );
-    let holds = claims(&rows, &notified);
-    bench::report("bench/history.json", &json(&rows, &notified))?;
+    let holds = claims(&rows, &wide, &notified);
+    bench::report("bench/history.json", &json(&rows, &wide, &notified))?;
     draw(&rows, &project("tests/bench/figures/history.svg"))?;
     println!("figure: tests/bench/figures/history.svg");
     if holds { Ok(()) } else { Err("a claim does not hold".into()) }
@@ -166,6 +176,94 @@ impl Row {
             peers_sweep,
         })
     }
+}
+
+/// The timings of an audit of a table with many columns.
+#[derive(Debug)]
+struct Wide {
+    history: i64,
+    audit: Call,
+    idle: Call,
+    sweep: Call,
+}
+
+/// The types of its columns, in turn, with a value of the row `n`.
+const TYPES_OF_WIDE: [(&str, &str); 8] = [
+    ("BIGINT", "n * 7"),
+    ("INTEGER", "n % 100000"),
+    ("DECIMAL(12, 2)", "n % 9973 / 100.0"),
+    ("VARCHAR(40)", "'value ' || n % 5000"),
+    ("DATE", "DATE '2026-01-01' + CAST(n % 365 AS INTEGER)"),
+    ("TIMESTAMP", "TIMESTAMP '2026-01-01' + n * INTERVAL '1 second'"),
+    ("BOOLEAN", "n % 3 = 0"),
+    ("DOUBLE PRECISION", "n / 7.0"),
+];
+
+impl Wide {
+    async fn measure(warehouse: &Warehouse, history: i64) -> Any<Self> {
+        // Run and key are two of them.
+        let columns: Vec<(String, &str, &str)> = (0..COLUMNS_OF_WIDE - 2)
+            .map(|n| (format!("c{n:02}"), TYPES_OF_WIDE[n % 8].0, TYPES_OF_WIDE[n % 8].1))
+            .collect();
+        let join = |all: Vec<String>| all.join(", ");
+        let declared = join(columns.iter().map(|(name, of, _)| format!("{{name: {name}, type: '{of}'}}")).collect());
+        let declaration = format!(
+            "name: wide\nsource: wide.source\ntarget: wide.target\nrun: {{name: run_id, type: BIGINT}}\n\
+             key: [{{name: id, type: BIGINT}}]\ncolumns: [{declared}]\nwindow: {{runs: 10}}\n"
+        );
+        let table = join(columns.iter().map(|(name, of, _)| format!("{name} {of}")).collect());
+        let values = join(columns.iter().map(|(_, of, value)| format!("CAST({value} AS {of})")).collect());
+        let rows = |from: i64, to: i64| {
+            let series = format!("generate_series(CAST({from} AS BIGINT), {to}) n");
+            let side = |name: &str| {
+                format!("INSERT INTO wide.{name} SELECT n / {ROWS_OF_A_RUN} + 1, n, {values} FROM {series};")
+            };
+            side("source") + &side("target")
+        };
+        let sides = ["source", "target"].map(|name| {
+            format!(
+                "CREATE TABLE wide.{name} (run_id BIGINT, id BIGINT, {table});
+                 CREATE INDEX {name}_zone_map ON wide.{name} USING brin (run_id) WITH (pages_per_range = 128);"
+            )
+        });
+        let sql = Declaration::parse("wide.yaml", &declaration)?.sql()?;
+        let tables = sides.concat();
+        warehouse.run(&format!("DROP SCHEMA IF EXISTS wide CASCADE; CREATE SCHEMA wide; {tables} {sql}")).await?;
+        warehouse.run(&rows(0, history - 1)).await?;
+        for name in ["wide.source", "wide.target"] {
+            warehouse.run(&format!("VACUUM ANALYZE {name}")).await?;
+        }
+        warehouse.run("CALL wide.audit_wide_sweep_sp()").await?;
+        let (mut audits, mut idle, mut sweeps) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let from = history + round * ROWS_OF_A_RUN;
+            let wrong =
+                format!("UPDATE wide.target SET c01 = c01 + 1 WHERE id BETWEEN {from} AND {from} + {WRONG} - 1");
+            warehouse.run(&format!("{} {wrong}", rows(from, from + ROWS_OF_A_RUN - 1))).await?;
+            audits.push(Call::measure(warehouse, "CALL wide.audit_wide_sp()").await?);
+            idle.push(Call::measure(warehouse, "CALL wide.audit_wide_sp()").await?);
+        }
+        for _ in 0..ROUNDS {
+            sweeps.push(Call::measure(warehouse, "CALL wide.audit_wide_sweep_sp()").await?);
+        }
+        let found = warehouse.number("SELECT COUNT(*) FROM wide.wide_audit WHERE kind = 'DIFFERENT'").await?;
+        if found != ROUNDS * WRONG {
+            return Err(format!("{found} rows differ; there are {}", ROUNDS * WRONG).into());
+        }
+        warehouse.run("DROP SCHEMA wide CASCADE").await?;
+        Ok(Self { history, audit: Call::median(audits), idle: Call::median(idle), sweep: Call::median(sweeps) })
+    }
+}
+
+fn print_wide(wide: &[Wide]) {
+    let mut table = table(["history", &format!("{COLUMNS_OF_WIDE} columns"), "seconds"]);
+    for row in wide {
+        for (name, call) in [("audit", &row.audit), ("audit, nothing new", &row.idle), ("sweep", &row.sweep)] {
+            table.add_row([row.history.to_string(), name.to_owned(), format!("{:.3}", call.seconds)]);
+        }
+    }
+    numbers(&mut table);
+    println!("{table}\n");
 }
 
 /// What stands in a column of the order `n` of both sides.
@@ -326,7 +424,7 @@ fn print(rows: &[Row]) {
     println!("{table}\n");
 }
 
-fn json(rows: &[Row], notified: &Notified) -> Value {
+fn json(rows: &[Row], wide: &[Wide], notified: &Notified) -> Value {
     let call = |call: &Call| json!({"rows_written": call.written, "locked": call.locked});
     let rows = rows.iter().map(|row| {
         json!({
@@ -337,15 +435,23 @@ fn json(rows: &[Row], notified: &Notified) -> Value {
             "load": call(&row.load), "audit": call(&row.audit), "idle_audit": call(&row.idle), "sweep": call(&row.sweep),
         })
     });
+    let wide = wide.iter().map(|row| {
+        json!({
+            "history": row.history, "columns": COLUMNS_OF_WIDE, "audit_s": row.audit.seconds,
+            "idle_audit_s": row.idle.seconds, "sweep_s": row.sweep.seconds,
+        })
+    });
     json!({
         "rows": rows.collect::<Vec<_>>(),
+        "wide": wide.collect::<Vec<_>>(),
         "orders_audit_fn": {"resolved_rows": RESOLVED, "alone_s": notified.alone, "with_history_s": notified.with_history},
     })
 }
 
 /// Prints what is claimed beside what was measured; whether all of it holds.
-fn claims(rows: &[Row], notified: &Notified) -> bool {
+fn claims(rows: &[Row], wide: &[Wide], notified: &Notified) -> bool {
     let [small, .., large] = rows else { return false };
+    let [narrow_history, .., wide_history] = wide else { return false };
     let idle = rows.iter().map(|row| row.idle.written).max().unwrap_or(i64::MAX);
     let mut all = true;
     let mut table = table(["claim", "measured", ""]);
@@ -367,6 +473,12 @@ fn claims(rows: &[Row], notified: &Notified) -> bool {
         ),
         ("the peer over a sweep: at least 1", large.peers_sweep / large.sweep.seconds, 1.0, false),
         ("rows written by an audit with nothing new: 0", idle as f64, 0.0, true),
+        (
+            "audit of 40 columns, 1,000,000 over 100,000: at most 1.5",
+            wide_history.audit.seconds / narrow_history.audit.seconds,
+            1.5,
+            true,
+        ),
         ("orders-audit-fn, with history over without: at most 1.5", notified.with_history / notified.alone, 1.5, true),
     ] {
         let holds = if at_most { measured <= bound } else { measured >= bound };
