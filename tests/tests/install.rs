@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use loader::Place;
 use loader::audit::{self, Declaration, Span, Tables};
 use loader::install::{Options as Install, install};
+use loader::runs::{Change, change, runs};
 use loader::tools::project;
 use redshift_local::stack::{Options, STACK_NAME, Stack};
+use serde_json::Value;
 use tests::{Any, Outcome, run, tests};
 
 const ORDERS: &str = "infra/audits/orders.yaml";
@@ -244,6 +246,47 @@ async fn an_audit_of_two_new_tables(p: &Installed) -> Outcome {
     p.sql("DROP SCHEMA lake CASCADE; DROP SCHEMA shop CASCADE").await
 }
 
+/// From the list to silence and resolution, and back.
+async fn the_one_on_call_lists_silences_and_resolves(p: &Installed) -> Outcome {
+    p.sql("DELETE FROM dev.orders_audit; CALL dev.enriched_orders_sp(); CALL dev.audit_orders_sweep_sp()").await?;
+    let list = async || -> Any<(bool, Vec<(String, bool)>)> {
+        let mut text = String::new();
+        let waits = runs(&Installed::place(), true, &p.stack.environment(), |line| text = line.to_owned()).await?;
+        let listed: Vec<Value> = serde_json::from_str(&text)?;
+        let run = |row: &Value| (row["run"].as_str().unwrap_or_default().to_owned(), row["silenced_until"].is_string());
+        Ok((waits, listed.iter().map(run).collect()))
+    };
+    let change = async |run: &str, audit: Option<&str>, what: Change| -> Any<String> {
+        let mut said = String::new();
+        change(&Installed::place(), run, audit, what, &p.stack.environment(), |line| said = line.to_owned()).await?;
+        Ok(said)
+    };
+    let all = |silenced: &[&str], left: &[&str]| -> Vec<(String, bool)> {
+        left.iter().map(|run| ((*run).to_owned(), silenced.contains(run))).collect()
+    };
+    assert_eq!(list().await?, (true, all(&[], &["42", "43", "44", "45"])));
+    let said = change("42", None, Change::Silence(7)).await?;
+    assert!(
+        said.contains("nobody is told of the run 42 for 7 days") && said.contains("loader silence 42 --days 0"),
+        "{said}"
+    );
+    assert_eq!(list().await?, (true, all(&["42"], &["42", "43", "44", "45"])));
+    let said = change("44", Some("orders"), Change::Resolve).await?;
+    assert!(said.starts_with("dev.orders_audit: resolved 1 rows of the run 44"), "{said}");
+    assert_eq!(list().await?, (true, all(&["42"], &["42", "43", "45"])));
+    // What is printed undoes it.
+    p.sql(said.split_once("to undo: ").ok_or("an undo")?.1).await?;
+    change("42", None, Change::Silence(0)).await?;
+    assert_eq!(list().await?, (true, all(&[], &["42", "43", "44", "45"])));
+    for run in ["42", "43", "44", "45"] {
+        change(run, None, Change::Silence(1)).await?;
+    }
+    assert!(!list().await?.0, "all are silenced");
+    let error = change("7", None, Change::Resolve).await.expect_err("no such run").to_string();
+    assert!(error.contains("no audit has unresolved rows of the run 7"), "{error}");
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let tests = tests![
         a_second_install_changes_nothing,
@@ -253,6 +296,7 @@ fn main() -> ExitCode {
         a_user_that_does_not_exist_is_waited_for,
         what_is_granted_suffices,
         an_audit_of_two_new_tables,
+        the_one_on_call_lists_silences_and_resolves,
     ];
     let start = async || Installed { stack: Stack::start(&Options::default(), |_| ()).await.expect("the stack") };
     run(tests, start, async |p: Installed| p.stack.stop().await)

@@ -5,6 +5,7 @@
 //! | `install` | tables, procedures, audits and grants, put into a warehouse |
 //! | `audit` | audits of any pair of tables, from a declaration |
 //! | `doctor` | what is wrong with a deployed stack, and how to fix it |
+//! | `runs` | the unresolved runs, and resolving and silencing them |
 //! | `rerun` | starting a failed execution again |
 //! | `stack` | a stack's parameters and outputs |
 //! | `warehouse` | statements through the Data API, and the catalog |
@@ -24,6 +25,7 @@ pub mod grants;
 pub mod install;
 mod name;
 pub mod rerun;
+pub mod runs;
 mod stack;
 pub mod terminal;
 pub mod tools;

@@ -8,7 +8,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use loader::audit::{Declaration, Span, Tables};
 use loader::install::{External, Options};
-use loader::{Error, Place, Result, audit, doctor, install, rerun};
+use loader::runs::Change;
+use loader::{Error, Place, Result, audit, doctor, install, rerun, runs};
+
+/// What `loader runs --check` ends with if something is unresolved.
+const UNRESOLVED: u8 = 3;
 
 /// Operates a deployed stack: on AWS, or on the local stack if the environment has its endpoints.
 #[derive(Debug, Parser)]
@@ -60,6 +64,40 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// List the unresolved runs of a stack's audits
+    Runs {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// End with 3 if a run is unresolved that is not silenced
+        #[arg(long)]
+        check: bool,
+    },
+    /// Accept what is wrong with a run
+    Resolve {
+        #[command(flatten)]
+        place: Place,
+        /// Its id, as a notification shows it
+        run: String,
+        /// The audit, if several have such a run
+        #[arg(long)]
+        audit: Option<String>,
+    },
+    /// Tell nobody of a run for some days
+    Silence {
+        #[command(flatten)]
+        place: Place,
+        /// Its id, as a notification shows it
+        run: String,
+        /// For so many days; 0 ends the silence
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(..=3650))]
+        days: u32,
+        /// The audit, if several have such a run
+        #[arg(long)]
+        audit: Option<String>,
+    },
     /// Start an execution again with the same input
     Rerun {
         /// The ARN of the execution
@@ -88,6 +126,9 @@ enum Audit {
         /// The columns that tell the rows of a run apart
         #[arg(long, value_delimiter = ',')]
         key: Vec<String>,
+        /// Columns to leave out, of all that both have
+        #[arg(long, value_delimiter = ',')]
+        without: Vec<String>,
         /// Print it in place of writing infra/audits/NAME.yaml
         #[arg(long)]
         print: bool,
@@ -132,7 +173,7 @@ enum Audit {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("loader: {error}");
             ExitCode::FAILURE
@@ -140,8 +181,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<()> {
-    match command {
+async fn run(command: Command) -> Result<ExitCode> {
+    let done = match command {
         Command::Audit { command } => run_audit(command).await,
         Command::Doctor { stack } => doctor::doctor(&stack, |line| println!("{line}")).await,
         Command::Install {
@@ -160,19 +201,30 @@ async fn run(command: Command) -> Result<()> {
             let options = Options { place, audits, secret_arn, db_user, external, replace, dry_run };
             install::install(&options, &[], |line| println!("{line}")).await
         }
+        Command::Runs { place, json, check } => {
+            let waits = runs::runs(&place, json, &[], |line| println!("{line}")).await?;
+            return Ok(if waits && check { ExitCode::from(UNRESOLVED) } else { ExitCode::SUCCESS });
+        }
+        Command::Resolve { place, run, audit } => {
+            runs::change(&place, &run, audit.as_deref(), Change::Resolve, &[], |line| println!("{line}")).await
+        }
+        Command::Silence { place, run, days, audit } => {
+            runs::change(&place, &run, audit.as_deref(), Change::Silence(days), &[], |line| println!("{line}")).await
+        }
         Command::Rerun { execution } => {
             let arn = rerun::rerun(&execution).await?;
             println!("started {arn}");
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn run_audit(command: Audit) -> Result<()> {
     let say = |line: &str| println!("{line}");
     match command {
-        Audit::New { place, source, target, name, run, key, print } => {
-            let (name, text) = audit::new(&place, &Tables { source, target, name, run, key }, &[]).await?;
+        Audit::New { place, source, target, name, run, key, without, print } => {
+            let (name, text) = audit::new(&place, &Tables { source, target, name, run, without, key }, &[]).await?;
             if print {
                 print!("{text}");
                 return Ok(());

@@ -221,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_cannot_be_read_is_not_another_user() {
+        let mut stack = Stack::default();
+        stack.outputs.insert("StatementRoleName".to_owned(), "role".to_owned());
+        for (secret, user) in
+            [(Some(Ok(json!("loader"))), Some("loader")), (None, Some("IAMR:role")), (Some(Ok(Value::Null)), None)]
+        {
+            assert_eq!(stack.known_users(secret.as_ref()).ok().map(|(caller, _)| caller).as_deref(), user);
+        }
+        let error = stack.known_users(Some(&Err(Error::new("AccessDenied")))).expect_err("no user").to_string();
+        assert!(error.contains("AccessDenied"), "{error}");
+    }
+
+    #[test]
     fn a_stack_from_before_is_read() {
         let old = [("LoadProcedure", "a.load_sp"), ("AuditProcedure", "a.audit_sp"), ("AuditTable", "a.t")];
         let old = old.map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}));

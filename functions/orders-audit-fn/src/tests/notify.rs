@@ -145,6 +145,36 @@ async fn at_the_deadline_what_was_sent_is_marked_and_the_rest_is_not_read() {
     assert!(sent < 1_500 && marked == sent, "{sent} sent, {marked} marked");
 }
 
+/// Otherwise Step Functions would try again, and what was sent would be sent again.
+#[tokio::test]
+async fn at_the_deadline_what_no_retry_can_cure_stays_what_it_is() {
+    use aws_sdk_redshiftdata::Client;
+    let ended =
+        |status: StatementStatusString| move || ExecuteStatementOutput::builder().id(ID).status(status.clone()).build();
+    let is_mark = |sql: Option<&str>| sql.is_some_and(|sql| sql.starts_with("UPDATE"));
+    let mark = mock!(Client::execute_statement)
+        .match_requests(move |r| is_mark(r.sql()))
+        .then_output(ended(StatementStatusString::Failed));
+    let query = mock!(Client::execute_statement)
+        .match_requests(move |r| !is_mark(r.sql()))
+        .then_output(ended(StatementStatusString::Finished));
+    let why = mock!(Client::describe_statement).then_output(|| {
+        let failed = DescribeStatementOutput::builder().id(ID).status(StatusString::Failed);
+        failed.error("ERROR: permission denied for relation orders_audit").build().expect("complete")
+    });
+    let rows = mock!(Client::get_statement_result).then_output(|| {
+        GetStatementResultOutput::builder().set_records(Some(runs(1..1_501))).build().expect("complete")
+    });
+    let warehouse = mock_client!(aws_sdk_redshiftdata, RuleMode::MatchAny, [&mark, &query, &why, &rows]);
+    let slow = topic(&Sent::default(), |_, _| {
+        std::thread::sleep(Duration::from_millis(1));
+        None
+    });
+    let end = SystemTime::now() + MARGIN + Duration::from_millis(100);
+    let error = run_until(&warehouse, &slow, end, env).await.expect_err("no mark");
+    assert_eq!(error.name(), "AuditQueryFailed", "{error}");
+}
+
 #[tokio::test]
 async fn above_the_limit_one_digest_takes_the_place_of_many() {
     for (limit, messages, mark) in [

@@ -25,6 +25,8 @@ pub struct Tables {
     pub name: Option<String>,
     /// The column of the run; without it, the one that is called so.
     pub run: Option<String>,
+    /// Columns that are not compared, of all that both have.
+    pub without: Vec<String>,
     /// The columns of the key; without them, the primary key, or what is called so.
     pub key: Vec<String>,
 }
@@ -101,9 +103,11 @@ impl Known {
             [] => self.guess_key(&common, &run.0.name)?,
             names => (names.iter().map(|name| find(name)).collect::<Result<_>>()?, ""),
         };
+        let without = tables.without.iter().map(|name| Ok(&find(name)?.0.name)).collect::<Result<Vec<_>>>()?;
         let rest: Vec<_> = common
             .iter()
             .filter(|(column, _)| column.name != run.0.name && !key.iter().any(|(key, _)| key.name == column.name))
+            .filter(|(column, _)| !without.contains(&&column.name))
             .copied()
             .collect();
         let comparable = |pair: &&(&Column, &Column)| declared(pair.0).is_some_and(|of| !is_hopeless(of, &pair.1.of));
@@ -153,6 +157,10 @@ impl Known {
                     let _ = writeln!(text, "  # {} is not compared: it is {}", column.name, column.of);
                 }
             }
+        }
+        if !without.is_empty() {
+            let names: Vec<_> = without.iter().map(|name| name.as_str()).collect();
+            let _ = writeln!(text, "# Left out: {}.", names.join(", "));
         }
         let of_one = |columns: &[Column]| {
             let alone = columns
@@ -333,6 +341,9 @@ mod tests {
             .expect_err("unknown")
             .to_string();
         assert!(error.contains("nothing is no column of both"), "{error}");
+        let without = Tables { run: given.run.clone(), without: vec!["\"mixed case\"".into()], ..Tables::default() };
+        let (_, text) = known.propose(&without).expect("proposed");
+        assert!(text.contains("# Left out: Mixed Case.\n") && !text.contains("name: \"\\\"Mixed"), "{text}");
         let mut known = known;
         known.primary_key = vec!["paid_at".into(), "payment_id".into()];
         let (_, text) =
