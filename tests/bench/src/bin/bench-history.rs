@@ -28,7 +28,7 @@ const ROWS_OF_A_RUN: i64 = 10_000;
 /// So many rows of each new run differ.
 const WRONG: i64 = 10;
 /// Each timing is the median of so many.
-const ROUNDS: i64 = 3;
+const ROUNDS: i64 = 5;
 /// Rows of the audit table that are RESOLVED, over 400 days, and runs that are not.
 const RESOLVED: i64 = 1_000_000;
 const UNRESOLVED_RUNS: i64 = 100;
