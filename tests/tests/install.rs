@@ -282,6 +282,8 @@ async fn the_one_on_call_lists_silences_and_resolves(p: &Installed) -> Outcome {
         change(run, None, Change::Silence(1)).await?;
     }
     assert!(!list().await?.0, "all are silenced");
+    let error = change("wr_0", None, Change::Resolve).await.expect_err("no such run").to_string();
+    assert!(error.contains("no audit has unresolved rows of the run wr_0"), "{error}");
     let error = change("7", None, Change::Resolve).await.expect_err("no such run").to_string();
     assert!(error.contains("no audit has unresolved rows of the run 7"), "{error}");
     Ok(())

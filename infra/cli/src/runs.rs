@@ -104,7 +104,9 @@ pub async fn change(
     let mut found = Vec::new();
     for (name, column) in tables {
         let which = condition(column, run);
-        let count = format!("SELECT COUNT(*) FROM {name} WHERE {which} AND {UNRESOLVED}");
+        // As texts: an id of letters is none of a column of numbers.
+        let as_text = condition(&format!("CAST({column} AS VARCHAR)"), run);
+        let count = format!("SELECT COUNT(*) FROM {name} WHERE {as_text} AND {UNRESOLVED}");
         let rows = warehouse.texts(&count).await?.into_iter().flatten().flatten().next().unwrap_or_default();
         if rows != "0" {
             found.push((name, which, rows));
