@@ -11,7 +11,7 @@ use crate::warehouse::{Warehouse, literal};
 use crate::{Error, Result};
 
 /// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
-const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
+pub(crate) const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
 /// The columns of an unresolved run.
 const COLUMNS: [&str; 7] = ["audit", "run", "kind", "rows", "since", "told", "silenced_until"];
 

@@ -1,13 +1,59 @@
-//! A declaration beside the warehouse: tables, columns, types, what is installed. Pure functions of a catalog.
+//! `loader audit check`: a declaration beside the warehouse. What is wrong is told by pure functions of its catalog.
+
+use std::path::Path;
 
 use super::declaration::{Column, Declaration};
 use super::types::{Kind, Type};
-use crate::finding::{Finding, failure, ok, warning};
-use crate::install;
+use crate::aws::Calls;
+use crate::finding::{Finding, Verdict, failure, ok, warning};
 use crate::name::{Name, Qualified};
-use crate::warehouse::Catalog;
+use crate::stack::Place;
+use crate::warehouse::{Catalog, Warehouse};
+use crate::{Error, Result, grants, install};
 
 const CHECK: &str = "audit";
+
+/// Compares a declaration with the warehouse, and prints what is wrong.
+///
+/// # Errors
+/// If something is.
+pub async fn check(
+    place: &Place,
+    file: &Path,
+    environment: &[(&str, &str)],
+    mut print: impl FnMut(&str),
+) -> Result<()> {
+    let audit = Declaration::read(file)?;
+    audit.sql()?;
+    let mut aws = Calls::start(environment)?;
+    let stack = place.stack(&mut aws).await?;
+    let secret = stack.secret_user(&mut aws).await;
+    let (caller, auditor) = stack.known_users(secret.as_ref())?;
+    let mut warehouse = Warehouse::of(&mut aws, &stack, None);
+    let catalog = warehouse.catalog(&audit.schemas()).await?;
+    let mut findings = audit.check_against(&catalog);
+    let grants = grants::missing(&mut warehouse, &audit, &catalog, (&caller, &auditor)).await;
+    findings.push(granted(&audit, grants));
+    for finding in &findings {
+        print(&finding.coloured());
+    }
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count() {
+        0 => Ok(()),
+        failed => Err(Error::new(format!("{failed} of {} checks failed", findings.len()))),
+    }
+}
+
+fn granted(audit: &Declaration, missing: Result<Vec<String>>) -> Finding {
+    let name = audit.name();
+    match missing {
+        Ok(missing) if missing.is_empty() => ok(CHECK, format!("{name}: the stack's users have what they need")),
+        Ok(missing) => failure(CHECK, format!("{name}: {} GRANTs are missing", missing.len()), missing.join("\n")),
+        Err(error) => {
+            let fix = format!("loader install --audit infra/audits/{name}.yaml grants what is needed");
+            warning(CHECK, format!("{name}: privileges cannot be looked at: {error}"), fix)
+        }
+    }
+}
 
 impl Declaration {
     /// What is wrong with both tables, and with what is installed.

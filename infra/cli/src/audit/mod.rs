@@ -23,10 +23,11 @@ use std::path::PathBuf;
 use crate::tools::project;
 use crate::{Error, Result};
 
+pub use check::check;
 pub use declaration::Declaration;
 pub use new::{Tables, new};
 pub use parameters::parameters;
-pub use run::{Span, check, run};
+pub use run::{Span, run};
 pub(crate) use types::Type;
 
 /// The declarations of infra/audits whose procedures are among these.

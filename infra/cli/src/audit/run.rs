@@ -1,11 +1,10 @@
-//! `loader audit check` and `loader audit run`: a declaration against the warehouse, and the audit itself.
+//! `loader audit run`: an audit, run now, and what it found.
 
 use std::path::Path;
 
 use super::declaration::Declaration;
 use crate::aws::Calls;
-use crate::finding::{Finding, Verdict, failure, ok, warning};
-use crate::install;
+use crate::runs::UNRESOLVED;
 use crate::stack::Place;
 use crate::terminal::{Steps, lines, table};
 use crate::warehouse::{Warehouse, literal};
@@ -23,48 +22,6 @@ pub enum Span {
     All,
     /// From a run to a run.
     Between(String, String),
-}
-
-/// Compares a declaration with the warehouse, and prints what is wrong.
-///
-/// # Errors
-/// If something is.
-pub async fn check(
-    place: &Place,
-    file: &Path,
-    environment: &[(&str, &str)],
-    mut print: impl FnMut(&str),
-) -> Result<()> {
-    let audit = Declaration::read(file)?;
-    audit.sql()?;
-    let mut aws = Calls::start(environment)?;
-    let stack = place.stack(&mut aws).await?;
-    let secret = stack.secret_user(&mut aws).await;
-    let (caller, auditor) = stack.known_users(secret.as_ref())?;
-    let mut warehouse = Warehouse::of(&mut aws, &stack, None);
-    let catalog = warehouse.catalog(&audit.schemas()).await?;
-    let mut findings = audit.check_against(&catalog);
-    let grants = install::missing_grants(&mut warehouse, &audit, &catalog, (&caller, &auditor)).await;
-    findings.push(granted(&audit, grants));
-    for finding in &findings {
-        print(&finding.coloured());
-    }
-    match findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count() {
-        0 => Ok(()),
-        failed => Err(Error::new(format!("{failed} of {} checks failed", findings.len()))),
-    }
-}
-
-fn granted(audit: &Declaration, missing: Result<Vec<String>>) -> Finding {
-    let name = audit.name();
-    match missing {
-        Ok(missing) if missing.is_empty() => ok("audit", format!("{name}: the stack's users have what they need")),
-        Ok(missing) => failure("audit", format!("{name}: {} GRANTs are missing", missing.len()), missing.join("\n")),
-        Err(error) => {
-            let fix = format!("loader install --audit infra/audits/{name}.yaml grants what is needed");
-            warning("audit", format!("{name}: privileges cannot be looked at: {error}"), fix)
-        }
-    }
 }
 
 /// Runs an audit, waits for its end, and prints everything of it that is unresolved.
@@ -125,7 +82,7 @@ impl Declaration {
         let run = &self.run.name.value;
         format!(
             "SELECT CAST({run} AS VARCHAR), kind, CAST(CAST(SUM(row_count) AS BIGINT) AS VARCHAR), MIN(differing_columns), MIN(status), \
-             TO_CHAR(MIN(first_seen_at), 'YYYY-MM-DD HH24:MI') FROM {} WHERE COALESCE(status, 'NEW') <> 'RESOLVED' \
+             TO_CHAR(MIN(first_seen_at), 'YYYY-MM-DD HH24:MI') FROM {} WHERE {UNRESOLVED} \
              GROUP BY {run}, kind ORDER BY {run}, kind",
             self.table()
         )

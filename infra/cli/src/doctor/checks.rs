@@ -7,6 +7,7 @@ use crate::Error;
 use crate::aws::Response;
 use crate::finding::{Finding, failure, ok, warning};
 use crate::grants::grants;
+use crate::name::Qualified;
 use crate::stack::Stack;
 
 /// Whether the stack exists and its last deployment has succeeded.
@@ -37,9 +38,9 @@ pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     all.push(procedures(stack, &facts.procedures, &caller));
     all.extend(facts.tables.iter().map(|(name, answer)| table(name, answer, &auditor)));
     match &facts.audits {
-        Ok(audits) => all.extend(audits.iter().flat_map(|(audit, catalog)| match catalog {
+        Ok((audits, catalog)) => all.extend(audits.iter().flat_map(|audit| match catalog {
             Ok(catalog) => {
-                let told = stack.audit_tables().iter().any(|(table, _)| same_table(table, &audit.table().to_string()));
+                let told = stack.audit_tables().iter().any(|(name, _)| is_name_of(name, &audit.table()));
                 let untold = (!told).then(|| {
                     let text = format!("{}: runs, and nobody is told of {}", audit.name(), audit.table());
                     warning("audit", text, "Deploy with it in AuditTables, as loader audit parameters prints it.")
@@ -57,9 +58,8 @@ pub(super) fn all(stack: &Stack, facts: &Facts) -> Vec<Finding> {
     all
 }
 
-fn same_table(a: &str, b: &str) -> bool {
-    let folded = |name: &str| name.replace('"', "").to_lowercase();
-    folded(a) == folded(b)
+fn is_name_of(name: &str, table: &Qualified) -> bool {
+    Qualified::parse(name).is_some_and(|(named, rest)| rest.is_empty() && named.raw() == table.raw())
 }
 
 fn functions(stack: &Stack, facts: &Facts) -> Finding {

@@ -33,7 +33,7 @@ pub(super) struct Facts {
     /// The audit tables.
     pub(super) tables: Vec<(String, Rows)>,
     /// The audits of ours that the stack calls, and what the warehouse has of them.
-    pub(super) audits: Result<Vec<(Declaration, Result<Catalog>)>>,
+    pub(super) audits: Result<(Vec<Declaration>, Result<Catalog>)>,
 }
 
 /// A rule, and what it starts.
@@ -78,12 +78,12 @@ pub(super) async fn gather(aws: &mut Calls, stack: &Stack) -> Facts {
     let topic = json!({"TopicArn": stack.output("TopicArn")});
     let audits = match audit::called(&stack.procedures()) {
         Ok(declared) => {
-            let mut audits = Vec::new();
-            for audit in declared {
-                let catalog = Warehouse::of(aws, stack, Some(4)).catalog(&audit.schemas()).await;
-                audits.push((audit, catalog));
-            }
-            Ok(audits)
+            let schemas: Vec<_> = declared.iter().flat_map(Declaration::schemas).collect();
+            let catalog = match schemas.is_empty() {
+                true => Ok(Catalog::default()),
+                false => Warehouse::of(aws, stack, Some(4)).catalog(&schemas).await,
+            };
+            Ok((declared, catalog))
         }
         Err(error) => Err(error),
     };

@@ -3,11 +3,9 @@
 //! | Module | Responsible for |
 //! |---|---|
 //! | `script` | a file of SQL as the objects that it makes |
-//! | `grants` | what database users need |
 //!
 //! Idempotent: what is there and as it should be stays. It never drops an object and never changes one that is not its own.
 
-mod grants;
 mod script;
 
 use std::collections::BTreeSet;
@@ -17,10 +15,10 @@ use md5::{Digest, Md5};
 
 use crate::audit::{self, Declaration, Type};
 use crate::aws::Calls;
+use crate::grants::{held, wanted};
 use crate::stack::{Place, Stack};
 use crate::warehouse::{Catalog, Warehouse};
 use crate::{Error, Result};
-use grants::Grant;
 use script::{Kind, Object, objects};
 
 /// The load of orders, which brings tables of its own.
@@ -177,39 +175,6 @@ pub(crate) fn differences(audit: &Declaration, catalog: &Catalog) -> Result<(Vec
         }
     }
     Ok((missing, other))
-}
-
-/// The grants that an audit's users do not have, as SQL.
-///
-/// # Errors
-/// If the warehouse does not tell, as where a user does not exist.
-pub(crate) async fn missing_grants(
-    warehouse: &mut Warehouse<'_>,
-    audit: &Declaration,
-    catalog: &Catalog,
-    (caller, auditor): (&str, &str),
-) -> Result<Vec<String>> {
-    let grants = audit.grants();
-    let mut missing = Vec::new();
-    for (role, user) in [("caller", caller), ("auditor", auditor)] {
-        let wanted = wanted(grants.lines(), role, &catalog.external);
-        let held = held(warehouse, &wanted, user).await?;
-        let lacks = wanted.iter().zip(held).filter(|(_, held)| !held);
-        missing.extend(lacks.map(|(grant, _)| grant.sql(user) + ";"));
-    }
-    Ok(missing)
-}
-
-/// The grants of one role, but those on external tables.
-fn wanted<'a>(lines: impl Iterator<Item = &'a str>, role: &str, external: &[(String, String)]) -> Vec<Grant<'a>> {
-    let grants = lines.filter_map(Grant::parse).filter(|grant| grant.to == role);
-    grants.filter(|grant| grant.table().is_none_or(|table| !external.contains(&table))).collect()
-}
-
-async fn held(warehouse: &mut Warehouse<'_>, grants: &[Grant<'_>], user: &str) -> Result<Vec<bool>> {
-    let each: Vec<_> = grants.iter().map(|grant| grant.held(user)).collect();
-    let rows = warehouse.texts(&format!("SELECT {}", each.join(", "))).await?;
-    Ok(rows.into_iter().flatten().map(|text| text.as_deref() == Some("true")).collect())
 }
 
 fn schemas(parts: &[Part]) -> Vec<String> {
