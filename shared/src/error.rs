@@ -10,6 +10,8 @@ mod tests;
 use lambda_runtime::Diagnostic;
 use strum::VariantArray;
 
+use crate::advice::with_advice;
+
 /// Step Functions cuts `Cause` at 32,768 characters; the text is also part of a JSON string, where
 /// escapes can double it. [Step Functions API reference, `SendTaskFailure`]
 pub const MAX_CAUSE_CHARS: usize = 8_000;
@@ -132,7 +134,9 @@ impl Error {
 
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
-        Self { error_type: error.name().to_owned(), error_message: cut(&error.to_string(), MAX_CAUSE_CHARS) }
+        let advice = with_advice("", error.name());
+        let text = cut(&error.to_string(), MAX_CAUSE_CHARS.saturating_sub(advice.chars().count()));
+        Self { error_type: error.name().to_owned(), error_message: text + &advice }
     }
 }
 

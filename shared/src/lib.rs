@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+pub mod advice;
 pub mod attempt;
 pub mod call;
+pub mod console;
 pub mod error;
 pub mod failure;
 pub mod ids;

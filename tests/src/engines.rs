@@ -113,6 +113,8 @@ pub struct Played {
     pub output: Value,
     /// The cursor and the statement that the notification of a failure is made of.
     pub told: Value,
+    /// What is sent of a failure: the payload, and what a chat gets.
+    pub notice: Value,
     /// Whether the notification of the failure was sent; nothing if the execution did not come to it.
     pub notified: Option<bool>,
 }
@@ -324,8 +326,9 @@ impl Engine {
             aws_sdk_sns::Client::new(config).create_topic().name("loader").send().await?.topic_arn.unwrap_or_default();
         let sfn = aws_sdk_sfn::Client::new(config);
         let mut machines = Vec::new();
-        for (name, topic) in [("loader", topic.clone()), ("loader-without-topic", format!("{topic}-missing"))] {
-            let definition = hurried(definition(&topic)?).to_string();
+        let missing = format!("{topic}-missing");
+        for (name, topic, chat) in [("loader", &topic, topic.as_str()), ("loader-without-topic", &missing, "")] {
+            let definition = hurried(definition(topic, chat)?).to_string();
             let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }
@@ -338,7 +341,7 @@ impl Engine {
         if !scenario.needs_machine() {
             return Ok(self.machines[usize::from(!scenario.topic)].clone());
         }
-        let mut definition = hurried(definition(&self.topic)?);
+        let mut definition = hurried(definition(&self.topic, &self.topic)?);
         if let Some(task) = scenario.hurried {
             let state = definition["States"][task].as_object_mut().ok_or("a task to hurry")?;
             state.remove("TimeoutSecondsPath");
@@ -404,9 +407,22 @@ impl Engine {
             cause: lambda_cause(&common(cause)),
             output: if ended.status == ExecutionStatus::Succeeded { read(ended.output()) } else { Value::Null },
             notified,
+            notice: notice(same(&told["Notice"])),
             told: json!({"Cursor": told["Cursor"], "Statement": same(&told["Statement"]["Payload"])}),
         })
     }
+}
+
+/// A notice without what differs by engine: the cause of a failed Lambda, and the hash of the execution's name.
+fn notice(mut notice: Value) -> Value {
+    if notice.is_object() {
+        notice["Payload"]["text"] = json!("TEXT");
+        notice["Payload"]["cause"] = json!("CAUSE");
+        notice["Payload"]["left_running"] = json!("LEFT");
+        let thread = &mut notice["Chat"]["metadata"]["threadId"];
+        *thread = json!(thread.as_str().map(str::len));
+    }
+    notice
 }
 
 /// The cause of a failed Lambda is a JSON string; engines add fields of their own.
@@ -419,14 +435,18 @@ fn lambda_cause(text: &str) -> Value {
     }
 }
 
-/// The real definition, with its substitutions filled in; functions go by their names.
-pub fn definition(topic: &str) -> Any<Value> {
+/// The real definition, with its substitutions filled in; functions go by their names. An empty chat is none.
+pub fn definition(topic: &str, chat: &str) -> Any<Value> {
     let mut text = std::fs::read_to_string(project("infra/statemachines/loader.asl.json"))?;
     for (name, value) in [
         ("ProcRunnerArn", "proc-runner"),
         ("StatusCheckerArn", "status-checker"),
         ("OrdersAuditFnArn", "orders-audit-fn"),
         ("TopicArn", topic),
+        ("ChatTopicArn", chat),
+        ("StackName", "loader"),
+        ("DashboardUrl", "https://dashboard/"),
+        ("DashboardLine", "Dashboard:  https://dashboard/\\n"),
         ("Partition", "aws"),
         ("ConsoleUrl", "https://console/"),
     ] {

@@ -38,6 +38,10 @@ const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status 
 const CLOSABLE: &str = "status = 'RESOLVED' AND closed_by IS NULL";
 /// The execution that queries and marks. Cast, because Redshift does not document the type of a parameter.
 const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
+/// Whether a row remembers that this execution has told of it.
+const REMEMBERED: &str = "STRPOS('|' || COALESCE(notified_by, ''), '|' || CAST(:execution AS VARCHAR(512)) || '|') > 0";
+/// The row is NEW: never notified, or changed since.
+const NEW: &str = "COALESCE(status, 'NEW') <> 'NOTIFIED'";
 /// When a run is due. One moment for the question and for the mark of a digest: that names no runs, so it has
 /// to find the ones that the question has found.
 #[derive(Debug, Clone, Copy)]
@@ -62,10 +66,10 @@ impl When {
     /// notified or, with a reminder, nobody for too long; otherwise 0.
     fn due(self) -> String {
         let remind = match self.remind_after_hours {
-            0 => format!("STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') = 0"),
+            0 => format!("NOT ({REMEMBERED})"),
             hours => format!("COALESCE(notified_at, '1970-01-01') < {} - INTERVAL '{hours} hours'", self.now()),
         };
-        format!("CASE WHEN COALESCE(status, 'NEW') <> 'NOTIFIED' OR {remind} THEN 1 ELSE 0 END")
+        format!("CASE WHEN {NEW} OR {remind} THEN 1 ELSE 0 END")
     }
 }
 
@@ -76,9 +80,14 @@ pub(crate) fn unresolved_sql(audit: &Audit, when: When) -> String {
         "SELECT {}, kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
          SUM(due) AS due, MAX(changed_in) AS changed_in, \
          CAST(EXTRACT(EPOCH FROM {now}) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), {now})) AS BIGINT) AS waiting, \
-         MAX(silenced) AS silenced, 0 AS resolved_at, {} FROM (\
+         MAX(silenced) AS silenced, 0 AS resolved_at, {}, \
+         CAST(SUM(CASE WHEN is_new = 1 THEN row_count ELSE 0 END) AS BIGINT) AS changed, \
+         CAST(EXTRACT(EPOCH FROM MIN(seen)) AS BIGINT) AS since, MAX(told) AS told, \
+         CAST(EXTRACT(EPOCH FROM MAX(told_at)) AS BIGINT) AS last_told FROM (\
          SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
-         COALESCE(changed_in, 0) AS changed_in, COALESCE(row_count, 1) AS row_count, {} AS due, {} AS silenced \
+         COALESCE(changed_in, 0) AS changed_in, COALESCE(row_count, 1) AS row_count, {} AS due, {} AS silenced, \
+         CASE WHEN {NEW} THEN 1 ELSE 0 END AS is_new, \
+         COALESCE(notified_count, CASE WHEN notified_at IS NULL THEN 0 ELSE 1 END) AS told, notified_at AS told_at \
          FROM {table} WHERE {UNRESOLVED}) unresolved \
          GROUP BY run_key, kind ORDER BY run_key, kind",
         head_of("run_key"),
@@ -146,7 +155,8 @@ impl Notice {
         match self {
             Self::Mismatch => format!(
                 "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = {now}, \
-                 notified_by = CASE WHEN STRPOS('|' || COALESCE(notified_by, ''), '|' || {EXECUTION} || '|') > 0 \
+                 notified_count = CASE WHEN {REMEMBERED} THEN notified_count ELSE COALESCE(notified_count, 0) + 1 END, \
+                 notified_by = CASE WHEN {REMEMBERED} \
                  THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END",
                 now = when.now()
             ),

@@ -99,6 +99,9 @@ impl<'a> Runs<'a> {
                     run.silenced |= next.silenced;
                     run.changed_in = run.changed_in.max(next.changed_in);
                     run.waiting_seconds = run.waiting_seconds.max(next.waiting_seconds);
+                    run.since = [run.since, next.since].into_iter().flatten().min();
+                    run.told = run.told.max(next.told);
+                    run.last_told = run.last_told.max(next.last_told);
                 }
                 pending => {
                     if let Some(done) = pending.replace(next) {
@@ -119,8 +122,8 @@ fn read(row: &Row) -> Result<Run> {
             "the audit table's result has a row without kind or count",
         ));
     };
-    let mismatches = Mismatches { kind, rows, first: row.text(3), last: row.text(4) };
     let number = |column| row.integer(column).unwrap_or(0);
+    let mismatches = Mismatches { kind, rows, changed: number(12), first: row.text(3), last: row.text(4) };
     Ok(Run {
         id: RunId::of_result(row.text(0), row.integer(10), row.text(11)),
         mismatches: vec![mismatches],
@@ -128,6 +131,9 @@ fn read(row: &Row) -> Result<Run> {
         silenced: number(8) > 0,
         changed_in,
         waiting_seconds: number(7),
+        since: row.integer(13),
+        told: number(14),
+        last_told: row.integer(15),
         resolved_at: number(9),
     })
 }

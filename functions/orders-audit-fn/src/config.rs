@@ -14,14 +14,38 @@ pub struct Config {
     pub target: Target,
     /// The audit tables, at least one.
     pub audits: Vec<Audited>,
+    /// The stack that it belongs to.
+    pub stack: Stack,
     /// Where they go.
     pub topic_arn: String,
+    /// Where what is about a load goes.
+    pub load_topic_arn: String,
     /// Hours until a run that was notified is due again; 0: in every execution.
     pub remind_after_hours: u32,
     /// Whether a run that has become clean is worth a message.
     pub notify_resolved: bool,
     /// Above so many runs one digest takes the place of single messages; 0: never.
     pub max_notifications: usize,
+}
+
+/// What every notification names of its stack.
+#[derive(Debug, Clone, Default)]
+pub struct Stack {
+    /// Its name; nothing on a laptop.
+    pub name: Option<String>,
+    /// The page of its dashboard.
+    pub dashboard: Option<String>,
+    /// The topic that a chat is subscribed to.
+    pub chat_topic_arn: Option<String>,
+    /// How many audits it tells of.
+    pub audits: usize,
+}
+
+impl Stack {
+    /// Whether a chat is told.
+    pub fn has_chat(&self) -> bool {
+        self.chat_topic_arn.is_some()
+    }
 }
 
 /// An audit that is told of.
@@ -31,7 +55,9 @@ pub struct Audited {
     pub audit: Audit,
     /// The words of its messages.
     pub words: Words,
-    /// What tells it from the others: schema and table without quotes and `_audit`; nothing where it is the only one.
+    /// What it is called: schema and table without quotes and `_audit`.
+    pub name: String,
+    /// The same, where it has to be told from others.
     pub label: Option<String>,
 }
 
@@ -65,7 +91,8 @@ const MOST_KEYS: usize = 3;
 const MOST_REMIND_HOURS: u32 = 87_600;
 
 impl Config {
-    /// Reads the variables of the target, `TOPIC_ARN`, and what has a default: `AUDIT_TABLES` (`schema.table`, or with its columns
+    /// Reads the variables of the target, `TOPIC_ARN`, and what has a default: `STACK_NAME`, `DASHBOARD_URL` and `CHAT_TOPIC_ARN` (none),
+    /// `LOAD_TOPIC_ARN` (`TOPIC_ARN`), `AUDIT_TABLES` (`schema.table`, or with its columns
     /// `schema.table:run:time`, separated by commas), `AUDIT_KEY_COLUMN` and `AUDIT_TIME_COLUMN` (of the tables without columns),
     /// `NOTIFICATION_SUBJECT`, `NOTIFICATION_TITLE`, `NOTIFICATION_WORDS` (JSON, a `subject` and a `title` by table),
     /// `REMIND_AFTER_HOURS`, `NOTIFY_RESOLVED`, `MAX_NOTIFICATIONS`.
@@ -75,12 +102,18 @@ impl Config {
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let text = |name: &str, default: &str| var(name).unwrap_or_else(|| default.to_owned());
         let wrong = |e: Error| Error::invalid_configuration(format!("environment: {e}"));
-        let topic_arn = text("TOPIC_ARN", "");
-        if !topic_arn.starts_with("arn:") {
-            return Err(Error::invalid_configuration(format!(
-                "environment variable TOPIC_ARN is {topic_arn:?}; it has to be the ARN of an SNS topic"
-            )));
-        }
+        let given = |name: &str| var(name).filter(|value| !value.is_empty());
+        let topic = |name: &str, arn: String| {
+            if arn.starts_with("arn:") {
+                return Ok(arn);
+            }
+            Err(Error::invalid_configuration(format!(
+                "environment variable {name} is {arn:?}; it has to be the ARN of an SNS topic"
+            )))
+        };
+        let topic_arn = topic("TOPIC_ARN", text("TOPIC_ARN", ""))?;
+        let load_topic_arn = topic("LOAD_TOPIC_ARN", given("LOAD_TOPIC_ARN").unwrap_or_else(|| topic_arn.clone()))?;
+        let chat_topic_arn = given("CHAT_TOPIC_ARN").map(|arn| topic("CHAT_TOPIC_ARN", arn)).transpose()?;
         let column = |name: &str, column: String| {
             // A column is checked as the second part of a qualified name.
             QualifiedName::parse(&format!("t.{column}"), name).map_err(wrong)?;
@@ -116,7 +149,10 @@ impl Config {
                 text("NOTIFICATION_TITLE", "Mismatch between S3 staging and Redshift for the run id {key}"),
             )?,
         };
+        let (name, dashboard) = (given("STACK_NAME"), given("DASHBOARD_URL"));
         Ok(Self {
+            stack: Stack { name, dashboard, chat_topic_arn, audits: audits.len() },
+            load_topic_arn,
             audits: labelled(audits, &words, &own_words(&text("NOTIFICATION_WORDS", "{}"))?)?,
             target: TargetFields::from_env(&var).try_into().map_err(wrong)?,
             remind_after_hours: check_reminder(var_parsed(&var, "REMIND_AFTER_HOURS", "a whole number of hours", 0)?)?,
@@ -175,7 +211,7 @@ fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>)
             Some(title) => check_title("NOTIFICATION_WORDS", title.clone())?,
             None => before(&words.title),
         };
-        Ok(Audited { audit, words: Words { subject, title }, label })
+        Ok(Audited { audit, words: Words { subject, title }, name: labels[n].clone(), label })
     };
     audits.into_iter().enumerate().map(with_words).collect()
 }

@@ -3,7 +3,8 @@
 mod audit_sql;
 mod audit_table;
 mod config;
-mod message;
+mod ended;
+mod notification;
 mod publish;
 mod query;
 mod run;
@@ -25,8 +26,9 @@ use tracing::info;
 use crate::audit_sql::{Notice, When};
 use crate::audit_table::{AuditTable, Runs};
 use crate::config::Audited;
-use crate::message::{Composer, Notification};
-use crate::publish::Publisher;
+use crate::ended::Ended;
+use crate::notification::{Composer, Notification};
+use crate::publish::{Publisher, Sent};
 use crate::run::{Digest, Run};
 
 /// Time kept free before the Lambda deadline: a publish may take as long as the SDK lets it; then what was
@@ -43,7 +45,8 @@ const MOST_UNMARKED: usize = 4_000;
 /// What the list of runs in an error is cut to.
 const MAX_LIST_CHARS: usize = 4_000;
 
-/// Notifies about every run that is due.
+/// Notifies about every run that is due; or, for the event "Step Functions Execution Status Change", about the execution that did not
+/// end by itself.
 ///
 /// # Errors
 /// `AuditQueryFailed`, `TopicNotFound`, `NotificationsIncomplete` (naming the runs that were not sent),
@@ -63,9 +66,44 @@ pub async fn handle(
             None => &context.request_id,
             Some(id) => check_execution_id(id.as_str().unwrap_or_default())?,
         };
+        if Ended::is_event(&payload) {
+            return tell_of_end(topic, config, Ended::read(payload.clone())?, context.deadline()).await;
+        }
         notify(warehouse, topic, config, (execution, ids), context.deadline()).await
     };
     runtime::within(span, work).await
+}
+
+/// Says that an execution did not end by itself. The event comes at least once.
+async fn tell_of_end(
+    topic: &Lazy<aws_sdk_sns::Client>,
+    config: &Config,
+    ended: Ended,
+    end: SystemTime,
+) -> Result<Value> {
+    let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
+    let load = Publisher {
+        client: topic,
+        topic_arn: &config.load_topic_arn,
+        audit: None,
+        several: false,
+        is_chat: false,
+        deadline,
+    };
+    let chat = config.stack.chat_topic_arn.as_deref();
+    let chat = chat.map(|topic_arn| Publisher { topic_arn, is_chat: true, ..load });
+    let notifications = [notification::load_not_ended(&config.stack, &ended)?];
+    for publisher in std::iter::once(load).chain(chat) {
+        let Sent { failed, stopped, .. } = publisher.send(notifications.iter()).await?;
+        if let Some(error) = stopped {
+            return Err(error);
+        }
+        if let Some((_, why)) = failed.first() {
+            let text = format!("the end of an execution could not be told of: {why}");
+            return Err(Error::new(ErrorKind::NotificationsIncomplete, text));
+        }
+    }
+    Ok(json!({"Notified": 1}))
 }
 
 /// Notifies about every table; one that fails keeps no other from being told of.
@@ -99,7 +137,7 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     async fn audit(&self, audited: &Audited) -> Result<Report> {
         let Self { config, execution, end, .. } = *self;
-        let Audited { audit, words, label } = audited;
+        let Audited { audit, words, name, label } = audited;
         let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
         // A statement's name takes no more than these.
         let part = label.as_ref().map(|label| label.replace(|c: char| !c.is_ascii_alphanumeric(), "_") + "/");
@@ -109,12 +147,22 @@ impl Invocation<'_> {
         let when = When { remind_after_hours: config.remind_after_hours, now: self.now };
         let table =
             AuditTable { client: self.warehouse, config, audit, execution, prefix: &prefix, when, deadline: last };
-        let publisher =
-            Publisher { client: self.topic, topic_arn: &config.topic_arn, audit: label.as_deref(), deadline };
-        let composer = Composer { audit, words, execution, workflow: &self.ids.workflow_run };
+        let publisher = Publisher {
+            client: self.topic,
+            topic_arn: &config.topic_arn,
+            audit: Some(name),
+            several: label.is_some(),
+            is_chat: false,
+            deadline,
+        };
+        let chat = config.stack.chat_topic_arn.as_deref();
+        let chat = chat.map(|topic_arn| Publisher { topic_arn, is_chat: true, ..publisher });
+        let composer =
+            Composer { stack: &config.stack, audit, name, words, execution, workflow: &self.ids.workflow_run };
         let mut job = Job {
             table,
             publisher,
+            chat,
             composer,
             report: Report::default(),
             unmarked: Vec::new(),
@@ -175,6 +223,7 @@ impl Invocation<'_> {
 struct Job<'a> {
     table: AuditTable<'a>,
     publisher: Publisher<'a>,
+    chat: Option<Publisher<'a>>,
     composer: Composer<'a>,
     report: Report,
     /// Sent, and not marked yet.
@@ -244,18 +293,18 @@ impl Job<'_> {
             }
             due.push(run);
             if limit == 0 && due.len() == CHUNK {
-                self.send(notice, &due).await;
+                self.send(notice, &due).await?;
                 due.clear();
                 // What was sent is marked; the rest is not even read.
                 self.check_time()?;
             }
         }
         if limit > 0 && digest.runs > limit {
-            self.send_digest(notice, &digest).await;
+            self.send_digest(notice, &digest).await?;
         }
         for chunk in due.chunks(CHUNK) {
             self.check_time()?;
-            self.send(notice, chunk).await;
+            self.send(notice, chunk).await?;
         }
         Ok(())
     }
@@ -272,12 +321,12 @@ impl Job<'_> {
     }
 
     /// Publishes, then marks what went out if that is enough: killed in between, it is sent again.
-    async fn send(&mut self, notice: Notice, runs: &[Run]) {
+    async fn send(&mut self, notice: Notice, runs: &[Run]) -> Result<()> {
         let compose = |run| match notice {
             Notice::Mismatch => self.composer.mismatch(run),
             Notice::Resolved => self.composer.resolved(run),
         };
-        let notifications: Vec<Notification> = runs.iter().map(compose).collect();
+        let notifications = runs.iter().map(compose).collect::<Result<Vec<Notification>>>()?;
         let sent = self.publish(notice, &notifications).await;
         let marked =
             |place: usize| Run { id: runs[place].id.clone(), changed_in: runs[place].changed_in, ..Run::default() };
@@ -287,6 +336,7 @@ impl Job<'_> {
             self.mark(notice).await;
             self.mark_at = MOST_UNMARKED.min(2 * self.mark_at);
         }
+        Ok(())
     }
 
     async fn mark(&mut self, notice: Notice) {
@@ -298,38 +348,54 @@ impl Job<'_> {
         }
     }
 
-    async fn send_digest(&mut self, notice: Notice, digest: &Digest) {
+    async fn send_digest(&mut self, notice: Notice, digest: &Digest) -> Result<()> {
         let notification = match notice {
-            Notice::Mismatch => self.composer.digest(digest),
-            Notice::Resolved => self.composer.resolved_digest(digest),
+            Notice::Mismatch => self.composer.digest(digest)?,
+            Notice::Resolved => self.composer.resolved_digest(digest)?,
         };
         if !self.publish(notice, &[notification]).await.is_empty() {
             let marked = self.table.mark_digest(notice, digest).await;
             self.report.stop_after(marked);
         }
+        Ok(())
     }
 
-    /// The places of what went out. After what stops everything nothing goes out, and all is counted still.
+    /// The places of what went out, to the chat as well if there is one. After what stops everything nothing goes out, and all is
+    /// counted still.
     async fn publish(&mut self, notice: Notice, notifications: &[Notification]) -> Vec<usize> {
         self.report.wanted += notifications.len();
+        let mut sent = self.publish_to(self.publisher, notifications, (0..notifications.len()).collect()).await;
+        if let Some(chat) = self.chat {
+            sent = self.publish_to(chat, notifications, sent).await;
+        }
+        match notice {
+            Notice::Mismatch => self.report.notified += sent.len(),
+            Notice::Resolved => self.report.resolved += sent.len(),
+        }
+        sent
+    }
+
+    /// Sends those of these places; returns the places of what went out.
+    async fn publish_to(
+        &mut self,
+        publisher: Publisher<'_>,
+        notifications: &[Notification],
+        places: Vec<usize>,
+    ) -> Vec<usize> {
         if self.report.stopped.is_some() {
             return Vec::new();
         }
-        let outcome = match self.publisher.send(notifications).await {
+        let outcome = match publisher.send(places.iter().map(|place| &notifications[*place])).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.report.stopped = Some(error);
                 return Vec::new();
             }
         };
-        let name = |place: usize| notifications[place].run_id.clone();
+        let name = |place: usize| notifications[places[place]].name().to_owned();
         self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
-        match notice {
-            Notice::Mismatch => self.report.notified += outcome.sent.len(),
-            Notice::Resolved => self.report.resolved += outcome.sent.len(),
-        }
         self.report.stopped = outcome.stopped;
-        outcome.sent
+        outcome.sent.into_iter().map(|place| places[place]).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sends notifications in batches, several at once, goes on after a failure, and counts.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +8,13 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBatchRequestEntry};
 use futures_util::{StreamExt, stream};
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use shared::runtime::Lazy;
 use shared::{Error, ErrorKind, Result, shown};
 use tracing::warn;
 
-use crate::message::Notification;
+use crate::notification::{Notification, Topic, to_json};
 
 /// SNS's limit for the entries of a batch. [API model]
 const MAX_ENTRIES: usize = 10;
@@ -34,8 +35,12 @@ pub(crate) struct Publisher<'a> {
     pub(crate) client: &'a Lazy<Client>,
     /// The topic, standard or FIFO.
     pub(crate) topic_arn: &'a str,
-    /// Which audit the notifications are of, where there are several.
+    /// Which audit the notifications are of; nothing for those about a load.
     pub(crate) audit: Option<&'a str>,
+    /// Whether the topic gets those of other audits, too.
+    pub(crate) several: bool,
+    /// Whether a chat is subscribed to it, which takes a form of its own.
+    pub(crate) is_chat: bool,
     /// No call is started after it.
     pub(crate) deadline: SystemTime,
 }
@@ -65,9 +70,9 @@ impl Publisher<'_> {
     ///
     /// # Errors
     /// `Internal` for a notification that is no request.
-    pub(crate) async fn send(&self, notifications: &[Notification]) -> Result<Sent> {
+    pub(crate) async fn send<'n>(&self, notifications: impl Iterator<Item = &'n Notification>) -> Result<Sent> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();
-        for (place, notification) in notifications.iter().enumerate() {
+        for (place, notification) in notifications.enumerate() {
             let entry = self.entry(place, notification)?;
             match batches.last_mut() {
                 Some(batch)
@@ -166,40 +171,66 @@ impl Publisher<'_> {
     }
 
     fn entry(&self, place: usize, notification: &Notification) -> Result<Entry> {
-        // People get the text, every other subscriber the JSON.
-        let message = json!({"default": notification.payload, "email": notification.text, "sms": notification.subject})
-            .to_string();
-        let kinds = json!(notification.kinds).to_string();
-        let mismatches = notification.mismatches.to_string();
-        let audit = self.audit.map(|audit| ("audit", "String", audit));
-        let attributes: Vec<_> = [
-            ("run_id", "String", notification.run_id.as_str()),
-            ("kind", "String.Array", &kinds),
-            ("mismatches", "Number", &mismatches),
-            ("severity", "String", notification.severity.as_str()),
-        ]
-        .into_iter()
-        .chain(audit)
-        .collect();
+        let message = self.message(notification)?;
+        let attributes: Vec<_> = self.attributes(notification)?;
         let bytes = message.len()
             + notification.subject.len()
             + attributes.iter().map(|(name, kind, value)| name.len() + kind.len() + value.len()).sum::<usize>();
-        let mut entry = PublishBatchRequestEntry::builder().id("0").subject(&notification.subject);
-        entry = entry.message(message).message_structure("json");
-        for (name, kind, value) in attributes {
-            entry = entry.message_attributes(name, attribute(kind, value)?);
+        let mut entry = PublishBatchRequestEntry::builder().id("0").subject(&notification.subject).message(message);
+        if !self.is_chat {
+            entry = entry.message_structure("json");
         }
+        for (name, kind, value) in attributes {
+            entry = entry.message_attributes(name, attribute(kind, &value)?);
+        }
+        let name = notification.name();
         if self.topic_arn.ends_with(".fifo") {
-            let group =
-                format!("{}{}", self.audit.map(|audit| format!("{audit}/")).unwrap_or_default(), notification.run_id);
-            let group: String = group.chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
+            let audit = self.audit.filter(|_| self.several).map(|audit| format!("{audit}/")).unwrap_or_default();
+            let group: String = format!("{audit}{name}").chars().filter(|c| c.is_ascii_graphic()).take(128).collect();
             entry = entry.message_group_id(if group.is_empty() { "none".to_owned() } else { group });
             // The payload names the execution and the audit that last changed the run: a repetition has the
             // same id, a run that has changed since another.
             entry = entry.message_deduplication_id(hex(&Sha256::digest(&notification.payload)));
         }
         let request = entry.build().map_err(|_| Error::internal("a notification is no request"))?;
-        Ok(Entry { place, run_id: notification.run_id.clone(), bytes, request })
+        Ok(Entry { place, run_id: name.to_owned(), bytes, request })
+    }
+
+    /// People get the text, every other subscriber the JSON.
+    fn message(&self, notification: &Notification) -> Result<String> {
+        #[derive(Serialize)]
+        struct ByProtocol<'a> {
+            default: &'a str,
+            email: &'a str,
+            sms: &'a str,
+        }
+        match &notification.chat {
+            Some(chat) if self.is_chat => Ok(chat.clone()),
+            _ => to_json(&ByProtocol {
+                default: &notification.payload,
+                email: &notification.text,
+                sms: &notification.subject,
+            }),
+        }
+    }
+
+    fn attributes<'n>(
+        &'n self,
+        notification: &'n Notification,
+    ) -> Result<Vec<(&'static str, &'static str, Cow<'n, str>)>> {
+        let text = |name, value: &'n str| (name, "String", Cow::Borrowed(value));
+        let mut attributes =
+            vec![text("event", notification.event.name()), text("severity", notification.severity.as_str())];
+        attributes.extend(self.audit.map(|audit| text("audit", audit)));
+        match &notification.about {
+            Topic::Run { run_id, mismatches, kinds } => {
+                attributes.push(text("run_id", run_id));
+                attributes.push(("kind", "String.Array", Cow::Owned(to_json(kinds)?)));
+                attributes.push(("mismatches", "Number", Cow::Owned(mismatches.to_string())));
+            }
+            Topic::Load { error } => attributes.push(text("error", error)),
+        }
+        Ok(attributes)
     }
 }
 
@@ -237,6 +268,6 @@ fn attribute(data_type: &str, value: &str) -> Result<MessageAttributeValue> {
     builder.build().map_err(|_| Error::internal("an attribute is incomplete"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
 //! The whole function on mocked services; what several files share is here.
 
 mod leaks;
-mod message;
 mod notify;
+mod payload;
 mod publish;
 
 use super::*;

@@ -125,9 +125,7 @@ async fn submit(client: &Client, job: &Job, attempt: &LogicalAttempt, identity: 
     Span::current().record("procedure", field::display(&job.call)).record("statement_name", attempt.statement_name());
     // If the first submit fails, the state machine has nothing else that names the procedure.
     let about = |e: Error| e.about(&job.call.to_string());
-    let mut progress = submit::submit(client, job, attempt, identity.count).await.map_err(about)?;
-    progress.ticket.execution_id = identity.execution_id;
-    progress.ticket.context = identity.context;
+    let progress = submit::submit(client, job, attempt, identity).await.map_err(about)?;
     metrics::statement_ended(&progress);
     answer(&progress)
 }

@@ -8,6 +8,7 @@ use shared::{Error, ErrorKind, LogicalAttempt, Result, polling, statement};
 use tokio::time::timeout;
 use tracing::{Span, field, info};
 
+use crate::Identity;
 use crate::call::Job;
 
 /// How long a singleton may look for another active statement, all pages and all statuses. The sweep of a dead
@@ -15,7 +16,7 @@ use crate::call::Job;
 /// that it is missed.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(40);
 
-/// Submits `job` as `attempt`, one of a list of `count` calls.
+/// Submits `job` as `attempt` of what `identity` names.
 ///
 /// # Errors
 /// `AlreadyRunning` for a singleton that is none; `ServiceUnavailable` where its look takes too long; otherwise as
@@ -24,7 +25,7 @@ pub(crate) async fn submit(
     client: &Client,
     job: &Job,
     attempt: &LogicalAttempt,
-    count: Option<u32>,
+    identity: Identity,
 ) -> Result<Progress> {
     if job.singleton {
         within_limit(statement::check_alone(client, &job.target, &job.call, attempt)).await?;
@@ -36,8 +37,10 @@ pub(crate) async fn submit(
     let ticket = Ticket {
         procedure: Some(job.call.to_string()),
         statement_name: Some(attempt.statement_name()),
+        execution_id: identity.execution_id,
+        context: identity.context,
         step: attempt.step(),
-        count,
+        count: identity.count,
         attempt: attempt.attempt(),
         max_attempts: job.max_attempts,
         ..Ticket::new(submitted.id.clone(), job.timeout_seconds, submitted.created_at)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::WorkflowRun;
+use shared::advice::with_advice;
 use strum::VariantArray;
 
 /// The outcome of a decision.
@@ -94,6 +95,7 @@ impl From<Verdict> for Answer {
                 Self { status: "CANCELLING", wait_seconds: pause.as_secs(), step_id: Some(step_id), ..plain }
             }
             Verdict::Refuse { error, cause } => {
+                let cause = with_advice(&cause, error.name());
                 Self { status: "REFUSED", error: Some(error.name()), cause: Some(cause), ..plain }
             }
         }

@@ -71,7 +71,9 @@ pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -
 /// On AWS `sns:Publish` is what PublishBatch takes, and there is no other action; MiniStack asks for one of
 /// its own.
 async fn allow_publish_batch(url: &str, outputs: &Outputs) -> Result<()> {
-    let statement = json!({"Effect": "Allow", "Action": "sns:PublishBatch", "Resource": outputs.get("TopicArn")});
+    let topics: Vec<_> =
+        ["TopicArn", "ChatTopicArn"].map(|name| outputs.get(name)).into_iter().filter(|arn| !arn.is_empty()).collect();
+    let statement = json!({"Effect": "Allow", "Action": "sns:PublishBatch", "Resource": topics});
     let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
     let role = ["iam", "put-role-policy", "--role-name", outputs.get("AuditRoleName")];
     aws(url, &[&role[..], &["--policy-name", "ministack-publish-batch", "--policy-document", &policy]].concat())

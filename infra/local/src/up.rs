@@ -10,7 +10,7 @@ use crate::notifications::Inbox;
 use crate::stack::{Options, Stack, WORKGROUP};
 
 /// What a file of parameters may say about the local stack: its warehouse and its triggers are here.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "Procedures",
     "AuditTables",
     "AuditKeyColumn",
@@ -22,6 +22,7 @@ const OWN: [&str; 12] = [
     "RemindAfterHours",
     "NotifyResolved",
     "MaxNotifications",
+    "ChatTopic",
     "StatementTimeoutSeconds",
 ];
 

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS dev.orders_audit (
     changed_in BIGINT,
     notified_at TIMESTAMP,
     notified_by VARCHAR(512),
+    notified_count INTEGER,
     silenced_until TIMESTAMP,
     resolved_at TIMESTAMP,
     closed_by VARCHAR(512)
@@ -427,6 +428,8 @@ BEGIN
             THEN GETDATE() ELSE orders_audit.first_seen_at END,
         notified_at = CASE
             WHEN COALESCE(orders_audit.status, ''NEW'') = ''RESOLVED'' THEN NULL ELSE orders_audit.notified_at END,
+        notified_count = CASE
+            WHEN COALESCE(orders_audit.status, ''NEW'') = ''RESOLVED'' THEN NULL ELSE orders_audit.notified_count END,
         resolved_at = NULL,
         closed_by = NULL,
         last_seen_at = GETDATE(),
@@ -502,6 +505,7 @@ BEGIN
         UNION ALL SELECT 'changed_in', 'BIGINT'
         UNION ALL SELECT 'notified_at', 'TIMESTAMP'
         UNION ALL SELECT 'notified_by', 'VARCHAR(512)'
+        UNION ALL SELECT 'notified_count', 'INTEGER'
         UNION ALL SELECT 'silenced_until', 'TIMESTAMP'
         UNION ALL SELECT 'resolved_at', 'TIMESTAMP'
         UNION ALL SELECT 'closed_by', 'VARCHAR(512)'
@@ -543,7 +547,8 @@ BEGIN
             MIN(CASE WHEN status <> ''RESOLVED'' THEN status END) AS status,
             MIN(CASE WHEN status <> ''RESOLVED'' THEN first_seen_at END) AS first_seen_at,
             MAX(last_seen_at) AS last_seen_at, MAX(changed_in) AS changed_in, MAX(notified_at) AS notified_at,
-            MAX(notified_by) AS notified_by, MAX(silenced_until) AS silenced_until, MAX(row_count) AS row_count
+            MAX(notified_by) AS notified_by, MAX(notified_count) AS notified_count, MAX(silenced_until) AS silenced_until,
+            MAX(row_count) AS row_count
         FROM dev.orders_audit WHERE mismatch_key NOT LIKE ''OLD:%''
         GROUP BY mismatch_key HAVING COUNT(*) > 1';
     EXECUTE 'UPDATE dev.orders_audit SET
@@ -554,10 +559,10 @@ BEGIN
         WHERE mismatch_key IN (SELECT mismatch_key FROM migrate_orders_audit_sp_several)';
     EXECUTE 'INSERT INTO dev.orders_audit (
             mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
-            changed_in, notified_at, notified_by, silenced_until, row_count
+            changed_in, notified_at, notified_by, notified_count, silenced_until, row_count
         )
         SELECT mismatch_key, run_id, order_id, kind, differing_columns, order_ts, status, first_seen_at, last_seen_at,
-            changed_in, notified_at, notified_by, silenced_until, row_count
+            changed_in, notified_at, notified_by, notified_count, silenced_until, row_count
         FROM migrate_orders_audit_sp_several WHERE status IS NOT NULL';
     DROP TABLE migrate_orders_audit_sp_several;
 END;

@@ -7,7 +7,9 @@ pub(crate) fn inputs() -> Vec<Path> {
     let well = |name: &str, n: usize| {
         let mut submits: Vec<_> = (1..n)
             .map(|step| {
-                Give(json!({"Id": "{name}", "Status": "FINISHED", "Next": {"Step": step, "Attempt": 1, "Count": n}}))
+                let mut finished = statement("FINISHED");
+                finished["Next"] = json!({"Step": step, "Attempt": 1, "Count": n});
+                Give(finished)
             })
             .collect();
         submits.push(last());
@@ -207,7 +209,11 @@ pub(crate) fn ways_out() -> Vec<Path> {
         let answers = [plan_and(submits()), turn_and(vec![Fail(error)])];
         path(format!("cancel-fails-{error}"), &answers, Some("StatementFailed"), &out)
     };
-    let mut nobody_told = fails("topic-missing", submits(), vec![], "StatementFailed", &OUT);
+    let told =
+        ["CancelWhatRuns", "ComposeFailure", "AddressFailure", "NotifyFailure", "HasChat", "NotifyChat", "Failed"];
+    let told = fails("told", submits(), vec![], "StatementFailed", &told);
+    let nobody = ["ComposeFailure", "NotifyFailure", "NotifyInShort", "HasChat", "Failed"];
+    let mut nobody_told = fails("topic-missing", submits(), vec![], "StatementFailed", &nobody);
     nobody_told.scenario.topic = false;
-    vec![cancel_fails("AccessDenied"), cancel_fails("StillRunning"), nobody_told]
+    vec![cancel_fails("AccessDenied"), cancel_fails("StillRunning"), told, nobody_told]
 }

@@ -2,23 +2,6 @@
 
 use super::*;
 
-/// The lines that EventBridge delivers to a topic: it puts the values of the paths into the template and unescapes
-/// nothing, so that a line break must be one, and each line is a string with its quotes.
-/// [EventBridge user guide, "Tutorial: Use input transformers"; aws-cdk#38121; terraform-provider-aws#43253]
-pub(crate) fn delivered(transformer: &Value, event: &Value) -> Any<Vec<String>> {
-    let mut text = transformer["InputTemplate"].as_str().unwrap_or_default().to_owned();
-    for (name, path) in transformer["InputPathsMap"].as_object().into_iter().flatten() {
-        let pointer = path.as_str().unwrap_or_default().replacen('$', "", 1).replace('.', "/");
-        let value = event.pointer(&pointer).and_then(Value::as_str).ok_or_else(|| failed(format!("no {path}")))?;
-        text = text.replace(&format!("<{name}>"), value);
-    }
-    for line in text.lines() {
-        let string: String = serde_json::from_str(line).map_err(|e| failed(format!("no JSON string: {line}: {e}")))?;
-        assert_eq!(format!("\"{string}\""), line, "an escape would be shown as it is");
-    }
-    Ok(text.lines().map(str::to_owned).collect())
-}
-
 /// The rule takes the last job's success and our own event for the workflow, and nothing else of either; each is
 /// known to belong to its own run, between two others.
 pub(crate) async fn events_of_the_workflow_start_executions(stack: &Stack) -> Outcome {
@@ -147,19 +130,69 @@ pub(crate) async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) ->
     Ok(())
 }
 
-/// The mail of an execution that did not end can be read: a line is a line, and nothing is escaped.
-pub(crate) async fn the_mail_of_an_execution_that_did_not_end_can_be_read(stack: &Stack) -> Outcome {
-    let variant = Variant::deploy(stack, "cluster-iam").await?;
-    let target = variant.target(&Cli::local(&stack.aws_url()), "ExecutionStopped").await?;
-    let execution = format!("{}:e", variant.outputs.get("StateMachineArn").replace(":stateMachine:", ":execution:"));
-    let event = json!({"detail": {"status": "ABORTED", "executionArn": execution}});
-    let console = format!("https://console.aws.amazon.com/states/home?region={REGION}#/v2/executions/details/");
-    let lines = delivered(&target["InputTransformer"], &event)?;
-    assert_eq!(lines.len(), 4, "{lines:?}");
-    assert_eq!(lines[0], "\"The Redshift load did not end by itself. Its execution is ABORTED.\"");
-    assert_eq!(lines[2], format!("\"Execution: {execution} \""));
-    // The blank keeps the quote out of the link that a mail program makes.
-    assert_eq!(lines[3], format!("\"Console: {console}{execution} \""));
+/// Mail, JSON and chat: for the runs, for a load that failed, and for one that did not end.
+pub(crate) async fn a_chat_is_told_what_people_are_told(stack: &Stack) -> Outcome {
+    let mut parameters = parameters_of(stack, "serverless-secret")?;
+    parameters.insert("ChatTopic".to_owned(), "true".to_owned());
+    parameters.insert("GlueWorkflowName".to_owned(), String::new());
+    let variant = Variant::deploy_as(stack, "chatting", parameters).await?;
+    let (people, chat) = (variant.outputs.get("TopicArn"), variant.outputs.get("ChatTopicArn"));
+    let inbox = Inbox::subscribe(&stack.aws, people).await?;
+    Inbox::subscribe(&stack.aws, chat).await?;
+    let received = async |expected| -> Any<(Vec<Received>, Vec<Received>)> {
+        settle().await;
+        let all = variant.told(&inbox, expected).await?;
+        let (chat, people): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|message| message.payload["source"] == "custom");
+        assert_eq!((people.len(), chat.len()), (expected / 2, expected / 2), "{people:?} {chat:?}");
+        Ok((people, chat))
+    };
+    let event = |message: &Received| (message.attributes["event"].clone(), message.attributes["severity"].clone());
+    stack.warehouse.reset().await?;
+    let ended = variant.execute(stack, json!({"TotalActions": 2, "SucceededActions": 2})).await?;
+    assert_eq!(ended.status.as_str(), "SUCCEEDED", "{:?} {:?}", ended.error, ended.cause);
+    let (runs, in_chat) = received(8).await?;
+    let threads: BTreeSet<_> = in_chat.iter().map(|m| m.payload["metadata"]["threadId"].to_string()).collect();
+    assert_eq!(threads.len(), 4, "{in_chat:?}");
+    assert!(runs.iter().chain(&in_chat).all(|m| m.attributes["event"] == "mismatch"));
+    assert!(runs.iter().all(|m| m.message.contains("loader show 4") && m.message.contains(&ended.arn)), "{runs:?}");
+
+    let sfn = aws_sdk_sfn::Client::new(&stack.aws);
+    let list = json!({"Procedures": [{"Procedure": "dev.nobody_has_it_sp"}]});
+    let arn = start(&sfn, variant.outputs.get("StateMachineArn"), &list).await?;
+    let ended = follow(&sfn, &arn, LIMIT, |_| ()).await?;
+    assert_eq!(ended.error.as_deref(), Some("ObjectNotFound"), "{:?}", ended.cause);
+    let (failure, in_chat) = received(2).await?;
+    for message in failure.iter().chain(&in_chat) {
+        assert_eq!(event(message), (json!("load_failed"), json!("error")));
+        assert_eq!(
+            (&message.attributes["error"], &message.attributes["procedure"]),
+            (&json!("ObjectNotFound"), &json!("dev.nobody_has_it_sp"))
+        );
+    }
+    let says = |text: &str| failure[0].message.contains(text);
+    assert!(
+        says("What to do: `make install` makes what is missing") && says("Dashboard:  https://console"),
+        "{failure:?}"
+    );
+    assert!(in_chat[0].payload["content"]["title"] == ":x: Redshift load failed: ObjectNotFound", "{in_chat:?}");
+
+    let cli = Cli::local(&stack.aws_url());
+    let target = variant.target(&cli, "ExecutionStopped").await?;
+    let ended = json!({"source": "aws.states", "detail-type": "Step Functions Execution Status Change",
+                       "detail": {"executionArn": arn, "status": "ABORTED", "error": null}});
+    let invoke = ["lambda", "invoke", "--function-name", target["Arn"].as_str().unwrap_or_default(), "--payload"];
+    let ended = ended.to_string();
+    let raw = ["--cli-binary-format", "raw-in-base64-out", "/dev/null"];
+    let answer = cli.call(&[&invoke[..], &[ended.as_str()], &raw[..]].concat()).await?;
+    assert!(answer["FunctionError"].is_null(), "{answer}");
+    let (end, in_chat) = received(2).await?;
+    assert_eq!((event(&end[0]), event(&in_chat[0])).0, (json!("load_not_ended"), json!("error")));
+    assert!(
+        end[0].message.starts_with("The Redshift load did not end by itself. Its execution is ABORTED.\n"),
+        "{end:?}"
+    );
+    assert_eq!(end[0].payload["links"]["execution"], failure[0].payload["links"]["execution"]);
     Ok(())
 }
 

@@ -279,7 +279,7 @@ fn main() -> ExitCode {
         a_check_by_aws_leaves_nothing_behind,
         a_stack_with_too_long_a_name_is_refused_before_anything_is_built,
         each_end_of_an_execution_reaches_its_rules,
-        the_mail_of_an_execution_that_did_not_end_can_be_read,
+        a_chat_is_told_what_people_are_told,
         events_of_another_account_start_nothing,
         what_is_deployed_is_tagged,
         a_change_to_the_stack_keeps_the_audit,

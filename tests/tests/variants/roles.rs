@@ -93,6 +93,7 @@ impl Variant {
         may("AuditRole", &[look[0], look[1], "redshift-data:GetStatementResult"], "*");
         may("AuditRole", &write, &logs("OrdersAuditFnLogs"));
         may("AuditRole", &["sns:Publish"], topic);
+        may("AuditRole", &["sqs:SendMessage"], &arn("sqs", queue));
         may("AuditRole", &["kms:GenerateDataKey", "kms:Decrypt"], &key);
         for function in ["ProcRunner", "StatusChecker", "OrdersAuditFn"] {
             let function = arn("lambda", &format!("function:{}", self.resources[function]));
@@ -178,7 +179,6 @@ impl Variant {
         must_not("StatementRole", &["sns:Publish"], topic);
         must_not("StatementRole", &write, &logs("OrdersAuditFnLogs"));
         must_not("AuditRole", &write, &logs("ProcRunnerLogs"));
-        must_not("AuditRole", &["sqs:SendMessage"], &arn("sqs", queue));
         must_not("StatementRole", &["redshift-data:GetStatementResult", "redshift-data:BatchExecuteStatement"], "*");
         must_not("AuditRole", &["redshift-data:ListStatements"], "*");
         must_not("AuditRole", &["sns:Subscribe", "sns:DeleteTopic"], topic);

@@ -3,12 +3,14 @@
 use super::RunId;
 
 /// The mismatches of one kind in one run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Mismatches {
     /// What the audit calls it: `MISSING_IN_REDSHIFT` and so on.
     pub(crate) kind: String,
     /// How many rows.
     pub(crate) rows: i64,
+    /// How many of them are new, or have changed, since people were told.
+    pub(crate) changed: i64,
     /// The earliest time of them, if there is one.
     pub(crate) first: Option<String>,
     /// The latest time of them, if there is one.
@@ -30,6 +32,12 @@ pub(crate) struct Run {
     pub(crate) changed_in: i64,
     /// Seconds since its oldest mismatch was first seen.
     pub(crate) waiting_seconds: i64,
+    /// When that was, in seconds since 1970.
+    pub(crate) since: Option<i64>,
+    /// How many executions have told of it.
+    pub(crate) told: i64,
+    /// When the last of them did, in seconds since 1970.
+    pub(crate) last_told: Option<i64>,
     /// When it became clean, in seconds since 1970; 0 if it is not.
     pub(crate) resolved_at: i64,
 }

@@ -7,6 +7,7 @@ use super::{Mismatches, Run};
 /// How bad it is, for filter policies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) enum Severity {
     /// It is good: a run has become clean.
     #[default]

@@ -2,7 +2,8 @@ use super::*;
 
 fn publisher(client: &Lazy<aws_sdk_sns::Client>) -> Publisher<'_> {
     let deadline = SystemTime::now() + Duration::from_secs(300);
-    Publisher { client, topic_arn: "arn:aws:sns:eu-west-1:123456789012:t.fifo", audit: None, deadline }
+    let topic_arn = "arn:aws:sns:eu-west-1:123456789012:t.fifo";
+    Publisher { client, topic_arn, audit: None, several: false, is_chat: false, deadline }
 }
 
 /// KMS has a throttling of its own, as HTTP 400, which the SDK does not repeat.
@@ -45,16 +46,16 @@ fn entries() -> (aws_sdk_sns::Client, Arc<Mutex<Vec<Vec<aws_sdk_sns::types::Publ
 async fn a_batch_stays_within_256_kilobytes() {
     let (topic, seen) = entries();
     let large = |n: usize| Notification {
-        run_id: n.to_string(),
+        event: notification::Event::Mismatch,
         subject: "s".into(),
         text: "t".repeat(50_000),
         payload: "p".repeat(30_000),
-        mismatches: 1,
-        kinds: vec!["DIFFERENT".into()],
+        chat: None,
         severity: run::Severity::Warning,
+        about: notification::Topic::Run { run_id: n.to_string(), mismatches: 1, kinds: vec!["DIFFERENT".into()] },
     };
     let all: Vec<_> = (0..10).map(large).collect();
-    let outcome = publisher(&known(&topic)).send(&all).await.expect("sent");
+    let outcome = publisher(&known(&topic)).send(all.iter()).await.expect("sent");
     assert_eq!((outcome.sent.len(), outcome.failed.len()), (10, 0));
     let mut sizes: Vec<_> = seen.lock().expect("lock").iter().map(Vec::len).collect();
     sizes.sort_unstable();
@@ -68,17 +69,12 @@ async fn a_batch_stays_within_256_kilobytes() {
 #[tokio::test]
 async fn the_deduplication_id_is_that_of_the_content() {
     let config = Config::from_env(env).expect("valid");
-    let composer = Composer {
-        audit: &config.audits[0].audit,
-        words: &config.audits[0].words,
-        execution: "x",
-        workflow: &WORKFLOW,
-    };
-    let mismatches = |rows| vec![run::Mismatches { kind: "DIFFERENT".into(), rows, first: None, last: None }];
+    let composer = payload::composer(&config);
+    let mismatches = |rows| vec![run::Mismatches { kind: "DIFFERENT".into(), rows, ..run::Mismatches::default() }];
     let run = Run { id: Some("42").into(), mismatches: mismatches(1), changed_in: 1, ..Run::default() };
     let of = async |composer: &Composer<'_>, run: &Run| {
         let (topic, seen) = entries();
-        publisher(&known(&topic)).send(&[composer.mismatch(run)]).await.expect("sent");
+        publisher(&known(&topic)).send([composer.mismatch(run).expect("composed")].iter()).await.expect("sent");
         let id = seen.lock().expect("lock")[0][0].message_deduplication_id().map(str::to_owned);
         id.expect("an id")
     };

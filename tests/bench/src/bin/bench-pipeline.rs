@@ -199,7 +199,7 @@ impl Bench {
         let notes = std::fs::read_to_string(project("tests/bench/rivals/notes.asl.json"))?;
         let notes = notes.replace(":redshiftdata:", ":redshift-data:");
         let mut machines = Vec::new();
-        for (name, definition) in [("ours", definition(&topic)?.to_string()), ("notes", notes)] {
+        for (name, definition) in [("ours", definition(&topic, "")?.to_string()), ("notes", notes)] {
             let create = sfn.create_state_machine().name(name).definition(definition).role_arn(ROLE);
             machines.push(create.send().await?.state_machine_arn);
         }
