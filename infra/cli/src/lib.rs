@@ -6,11 +6,13 @@
 //! | `audit` | audits of any pair of tables, from a declaration |
 //! | `doctor` | what is wrong with a deployed stack, and how to fix it |
 //! | `runs` | the unresolved runs, and resolving and silencing them |
+//! | `executions` | what an execution went through, which statements it ran, and where its time went |
 //! | `rerun` | starting a failed execution again |
 //! | `stack` | a stack's parameters and outputs |
 //! | `warehouse` | statements through the Data API, and the catalog |
 //! | `name` | identifiers and `schema.table`, quoted where SQL needs it |
 //! | `aws` | calling AWS |
+//! | `moment` | a point in time |
 //! | `finding` | how a check came out, as it is printed |
 //! | `grants` | what a database user needs in the warehouse |
 //! | `terminal` | tables and progress, for all programs of the project |
@@ -20,9 +22,11 @@ pub mod audit;
 mod aws;
 pub mod doctor;
 mod error;
+pub mod executions;
 mod finding;
 pub mod grants;
 pub mod install;
+mod moment;
 mod name;
 pub mod rerun;
 pub mod runs;
@@ -32,4 +36,5 @@ pub mod tools;
 mod warehouse;
 
 pub use error::{Error, Result};
+pub use moment::Moment;
 pub use stack::{Place, parameters};
