@@ -50,7 +50,7 @@ rerun: loader ## Start a failed execution again with the same input (EXECUTION=a
 	@$(LOADER) rerun '$(EXECUTION)'
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
-LONG := variants chaos engines pipeline doctor install
+LONG := variants chaos engines pipeline oncall doctor install
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
 test: setup functions ## Pass all tests

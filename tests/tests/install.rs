@@ -258,7 +258,8 @@ async fn the_one_on_call_lists_silences_and_resolves(p: &Installed) -> Outcome {
     };
     let change = async |run: &str, audit: Option<&str>, what: Change| -> Any<String> {
         let mut said = String::new();
-        change(&Installed::place(), run, audit, what, &p.stack.environment(), |line| said = line.to_owned()).await?;
+        change(&Installed::place(), run, audit, what, false, &p.stack.environment(), |line| said = line.to_owned())
+            .await?;
         Ok(said)
     };
     let all = |silenced: &[&str], left: &[&str]| -> Vec<(String, bool)> {

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use console::Style;
+use serde::Serialize;
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
     Ok,
@@ -16,7 +18,7 @@ pub enum Verdict {
 }
 
 /// One check and its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub check: &'static str,
     pub verdict: Verdict,

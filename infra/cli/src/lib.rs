@@ -2,12 +2,17 @@
 //!
 //! | Module | Responsible for |
 //! |---|---|
+//! | `program` | the command line, and which module does what it asks for |
 //! | `install` | tables, procedures, audits and grants, put into a warehouse |
 //! | `audit` | audits of any pair of tables, from a declaration |
 //! | `doctor` | what is wrong with a deployed stack, and how to fix it |
+//! | `status` | the last executions, and what runs now |
+//! | `logs` | what the functions have logged about an execution |
+//! | `show` | what does not match of an unresolved run, and the rows of both sides |
 //! | `runs` | the unresolved runs, and resolving and silencing them |
 //! | `executions` | what an execution went through, which statements it ran, and where its time went |
 //! | `rerun` | starting a failed execution again |
+//! | `run_id` | the id of a run, as a notification shows it |
 //! | `stack` | a stack's parameters and outputs |
 //! | `warehouse` | statements through the Data API, and the catalog |
 //! | `name` | identifiers and `schema.table`, quoted where SQL needs it |
@@ -26,11 +31,16 @@ pub mod executions;
 mod finding;
 pub mod grants;
 pub mod install;
+pub mod logs;
 mod moment;
 mod name;
+pub mod program;
 pub mod rerun;
+mod run_id;
 pub mod runs;
+pub mod show;
 mod stack;
+pub mod status;
 pub mod terminal;
 pub mod tools;
 mod warehouse;

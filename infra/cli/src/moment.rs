@@ -1,7 +1,7 @@
 //! A point in time, as AWS's answers have it and as people and machines read it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -21,6 +21,16 @@ impl Moment {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let time = DateTime::from_str(&text.replacen(' ', "T", 1), Format::DateTimeWithOffset).ok()?;
         SystemTime::try_from(time).ok().map(Self)
+    }
+
+    /// From milliseconds since 1970.
+    pub(crate) fn of_millis(millis: u64) -> Self {
+        Self(UNIX_EPOCH + Duration::from_millis(millis))
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Seconds since an earlier moment; 0 if that lies ahead.

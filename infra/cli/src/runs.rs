@@ -2,18 +2,33 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::aws::Calls;
 use crate::stack::{Place, Stack};
-use crate::terminal::{lines, numbers, table};
-use crate::warehouse::{Warehouse, literal};
-use crate::{Error, Result};
+use crate::terminal::{lines, numbers_in, table};
+use crate::warehouse::Warehouse;
+use crate::{Error, Result, run_id};
 
 /// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
 pub(crate) const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
-/// The columns of an unresolved run.
-const COLUMNS: [&str; 7] = ["audit", "run", "kind", "rows", "since", "told", "silenced_until"];
+
+/// What does not match of a run. Times are in UTC.
+#[derive(Debug, Serialize)]
+struct Unresolved {
+    /// The audit table.
+    audit: String,
+    /// Its id, at most 257 characters of it; nothing for rows without one.
+    run: Option<String>,
+    /// Its id as a notification shows it, and as the commands take it.
+    shown: String,
+    kind: Option<String>,
+    rows: i64,
+    since: Option<String>,
+    told: Option<String>,
+    silenced_until: Option<String>,
+}
 
 /// What is changed about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,25 +53,37 @@ pub async fn runs(
     let stack = place.stack(&mut aws).await?;
     let mut warehouse = Warehouse::of(&mut aws, &stack, None);
     let now = moment(SystemTime::now());
-    let mut all = Vec::new();
+    let mut all: Vec<Unresolved> = Vec::new();
     let mut waits = false;
     for (name, [run, _]) in stack.audit_tables() {
         let time = |what: &str| format!("TO_CHAR({what}, 'YYYY-MM-DD HH24:MI')");
         let sql = format!(
-            "SELECT CAST({run} AS VARCHAR), COALESCE(kind, 'UNKNOWN'), CAST(SUM(COALESCE(row_count, 1)) AS BIGINT), {}, {}, {}, \
-             MAX(CASE WHEN silenced_until > {now} THEN 1 ELSE 0 END) FROM {name} WHERE {UNRESOLVED} \
-             GROUP BY {run}, kind ORDER BY 4, {run}, 2",
+            "SELECT COALESCE(kind, 'UNKNOWN'), CAST(SUM(COALESCE(row_count, 1)) AS BIGINT), {}, {}, {}, \
+             MAX(CASE WHEN silenced_until > {now} THEN 1 ELSE 0 END), {} FROM {name} WHERE {UNRESOLVED} \
+             GROUP BY {run}, kind ORDER BY 3, {run}, 1",
             time("MIN(first_seen_at)"),
             time("MAX(notified_at)"),
             time(&format!("MAX(CASE WHEN silenced_until > {now} THEN silenced_until END)")),
+            run_id::columns(run),
         );
-        for mut row in warehouse.texts(&sql).await? {
-            waits |= row.pop().flatten().as_deref() != Some("1");
-            all.push(std::iter::once(Some(name.to_owned())).chain(row).collect::<Vec<_>>());
+        for row in warehouse.texts(&sql).await? {
+            let [kind, rows, since, told, until, silenced, head, characters, md5] = &row[..] else { continue };
+            waits |= silenced.as_deref() != Some("1");
+            let shown = run_id::shown([head, characters, md5].map(Option::as_deref));
+            all.push(Unresolved {
+                audit: name.to_owned(),
+                run: head.clone(),
+                shown,
+                kind: kind.clone(),
+                rows: rows.as_ref().and_then(|rows| rows.parse().ok()).unwrap_or(0),
+                since: since.clone(),
+                told: told.clone(),
+                silenced_until: until.clone(),
+            });
         }
     }
     if as_json {
-        print(&json!(all.iter().map(|row| object(row)).collect::<Vec<_>>()).to_string());
+        print(&json!(all).to_string());
         return Ok(waits);
     }
     if all.is_empty() {
@@ -65,24 +92,22 @@ pub async fn runs(
     }
     let mut found = table(["audit table", "run", "kind", "rows", "since (UTC)", "told", "silenced until"]);
     for row in &all {
-        found.add_row(
-            row.iter().enumerate().map(|(n, text)| text.as_deref().unwrap_or(if n == 1 { "NULL" } else { "" })),
-        );
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let rows = row.rows.to_string();
+        found.add_row([
+            &row.audit,
+            &row.shown,
+            &text(&row.kind),
+            &rows,
+            &text(&row.since),
+            &text(&row.told),
+            &text(&row.silenced_until),
+        ]);
     }
-    numbers(&mut found);
+    numbers_in(&mut found, [3]);
     lines(&found).for_each(|line| print(&line));
+    print("\nthe rows of one: loader show RUN");
     Ok(waits)
-}
-
-fn object(row: &[Option<String>]) -> Value {
-    let value = |(name, text): (&&str, &Option<String>)| {
-        let value = match (*name, text) {
-            ("rows", Some(text)) => json!(text.parse::<i64>().unwrap_or(0)),
-            (_, text) => json!(text),
-        };
-        ((*name).to_owned(), value)
-    };
-    Value::Object(COLUMNS.iter().zip(row).map(value).collect())
 }
 
 /// Changes a run of the one audit that has it unresolved, or of the one that is named; prints what was done, and how to undo it.
@@ -94,32 +119,19 @@ pub async fn change(
     run: &str,
     audit: Option<&str>,
     change: Change,
+    as_json: bool,
     environment: &[(&str, &str)],
     mut print: impl FnMut(&str),
 ) -> Result<()> {
     let mut aws = Calls::start(environment)?;
     let stack = place.stack(&mut aws).await?;
-    let tables = tables(&stack, audit)?;
     let mut warehouse = Warehouse::of(&mut aws, &stack, None);
-    let mut found = Vec::new();
-    for (name, column) in tables {
-        let which = condition(column, run);
-        // As texts: an id of letters is none of a column of numbers.
-        let as_text = condition(&format!("CAST({column} AS VARCHAR)"), run);
-        let count = format!("SELECT COUNT(*) FROM {name} WHERE {as_text} AND {UNRESOLVED}");
-        let rows = warehouse.texts(&count).await?.into_iter().flatten().flatten().next().unwrap_or_default();
-        if rows != "0" {
-            found.push((name, which, rows));
-        }
-    }
-    let (name, which, rows) = match &found[..] {
-        [] => return Err(Error::new(format!("no audit has unresolved rows of the run {run}; loader runs lists them"))),
-        [one] => one,
-        several => {
-            let names: Vec<_> = several.iter().map(|(name, ..)| *name).collect();
-            return Err(Error::new(format!("{} have a run {run}: name one with --audit", names.join(", "))));
-        }
+    let found = holders(&mut warehouse, tables(&stack, audit)?, run).await?;
+    let [Holder { table: name, which, rows, .. }] = &found[..] else {
+        let names: Vec<_> = found.iter().map(|holder| holder.table).collect();
+        return Err(Error::new(format!("{} have a run {run}: name one with --audit", names.join(", "))));
     };
+    let word = run_id::word(run);
     let now = SystemTime::now();
     let (set, done, undo) = match change {
         Change::Resolve => (
@@ -133,21 +145,62 @@ pub async fn change(
         Change::Silence(0) => (
             "silenced_until = NULL".to_owned(),
             format!("the run {run} is told of again"),
-            format!("loader silence {run} --days 7"),
+            format!("loader silence {word} --days 7"),
         ),
         Change::Silence(days) => (
             format!("silenced_until = {}", moment(now + Duration::from_secs(u64::from(days) * 86_400))),
             format!("nobody is told of the run {run} for {days} days; it is still counted"),
-            format!("loader silence {run} --days 0"),
+            format!("loader silence {word} --days 0"),
         ),
     };
     warehouse.run(&format!("UPDATE {name} SET {set} WHERE {which} AND {UNRESOLVED}")).await?;
-    print(&format!("{name}: {done}\nto undo: {undo}"));
+    if as_json {
+        let change = if change == Change::Resolve { "resolve" } else { "silence" };
+        let done = json!({"audit": name, "run": run, "change": change, "rows": rows, "done": done, "undo": undo});
+        print(&done.to_string());
+    } else {
+        print(&format!("{name}: {done}\nto undo: {undo}"));
+    }
     Ok(())
 }
 
+/// An audit table that has a run unresolved.
+pub(crate) struct Holder<'a> {
+    pub(crate) table: &'a str,
+    /// The condition for the rows of the run, resolved ones included.
+    pub(crate) which: String,
+    /// How many of them are unresolved.
+    rows: i64,
+}
+
+/// Which of these tables have a run unresolved, by its id as it is shown.
+///
+/// # Errors
+/// If none has.
+pub(crate) async fn holders<'a>(
+    warehouse: &mut Warehouse<'_>,
+    tables: Vec<(&'a str, &'a str)>,
+    run: &str,
+) -> Result<Vec<Holder<'a>>> {
+    let mut found = Vec::new();
+    for (table, column) in tables {
+        // As texts: an id of letters is none of a column of numbers.
+        let as_text = run_id::condition(&format!("CAST({column} AS VARCHAR(65535))"), run);
+        let count = format!("SELECT COUNT(*) FROM {table} WHERE {as_text} AND {UNRESOLVED}");
+        let rows = warehouse.texts(&count).await?.into_iter().flatten().flatten().next();
+        match rows.and_then(|rows| rows.parse().ok()) {
+            None | Some(0) => {}
+            Some(rows) => found.push(Holder { table, which: run_id::condition(column, run), rows }),
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::new(format!("no audit has unresolved rows of the run {run}; loader runs lists them")));
+    }
+    Ok(found)
+}
+
 /// The audit tables, or the one of this name, with or without schema and `_audit`.
-fn tables<'a>(stack: &'a Stack, audit: Option<&str>) -> Result<Vec<(&'a str, &'a str)>> {
+pub(crate) fn tables<'a>(stack: &'a Stack, audit: Option<&str>) -> Result<Vec<(&'a str, &'a str)>> {
     let all: Vec<_> = stack.audit_tables().into_iter().map(|(name, [run, _])| (name, run)).collect();
     let Some(audit) = audit else { return Ok(all) };
     let folded = |name: &str| name.replace('"', "").to_lowercase();
@@ -168,18 +221,8 @@ fn tables<'a>(stack: &'a Stack, audit: Option<&str>) -> Result<Vec<(&'a str, &'a
     }
 }
 
-/// The rows of a run, by its id as it is shown: `NULL` is that of rows without one. Quoted even if it is a number: a column of
-/// numbers reads it, one of text needs it.
-fn condition(column: &str, run: &str) -> String {
-    match run {
-        "NULL" => format!("{column} IS NULL"),
-        "'NULL'" => format!("{column} = 'NULL'"),
-        run => format!("{column} = {}", literal(run)),
-    }
-}
-
 /// A moment in UTC, whatever the session's time zone is.
-fn moment(at: SystemTime) -> String {
+pub(crate) fn moment(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     format!("(TIMESTAMP 'epoch' + {seconds} * INTERVAL '1 second')")
 }
@@ -204,14 +247,5 @@ mod tests {
             tables_of(list, "stock").is_err_and(|e| e.contains("none of the stack's audit tables: dev.orders_audit"))
         );
         assert!(tables_of("a.orders_audit,b.orders_audit", "orders").is_err_and(|e| e.contains("with its schema")));
-    }
-
-    #[test]
-    fn a_run_is_found_by_what_is_shown_of_it() {
-        for (run, condition) in
-            [("42", "r = '42'"), ("NULL", "r IS NULL"), ("'NULL'", "r = 'NULL'"), ("it's", "r = 'it''s'")]
-        {
-            assert_eq!(super::condition("r", run), condition);
-        }
     }
 }

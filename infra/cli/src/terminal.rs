@@ -17,14 +17,28 @@ pub fn table<const N: usize>(headers: [&str; N]) -> Table {
 
 /// Aligns all columns but the first to the right.
 pub fn numbers(table: &mut Table) {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    let count = table.column_count();
+    numbers_in(table, 1..count);
+}
+
+/// Aligns these columns to the right, from 0.
+pub fn numbers_in(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
+    for number in columns {
+        if let Some(column) = table.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
 }
 
 /// The lines of a table without trailing blanks.
 pub fn lines(table: &Table) -> impl Iterator<Item = String> {
     table.lines().map(|line| line.trim_end().to_owned())
+}
+
+/// A text of somebody's in one line: what would move the cursor is escaped.
+pub fn one_line(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// A bar over `total` rounds of something that takes minutes.
@@ -76,6 +90,11 @@ impl<P: FnMut(&str)> Steps<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_somebodys_moves_no_cursor() {
+        assert_eq!(one_line("a\n\u{1b}[2Jü"), "a\\n\\u{1b}[2Jü");
+    }
 
     #[test]
     fn a_table_is_plain_text_in_columns() {

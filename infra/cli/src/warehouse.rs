@@ -62,6 +62,13 @@ impl<'a> Warehouse<'a> {
     /// # Errors
     /// With the engine's text if it fails, and if it does not end.
     pub(crate) async fn run(&mut self, sql: &str) -> Result<Vec<Vec<Value>>> {
+        let mut result = self.result(sql).await?;
+        let rows = result["Records"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        Ok(rows.into_iter().map(|row| row.as_array().cloned().unwrap_or_default()).collect())
+    }
+
+    /// Runs a statement and waits for its end; the answer of GetStatementResult, or null.
+    async fn result(&mut self, sql: &str) -> Result<Value> {
         let mut request = self.target.clone();
         request["Sql"] = json!(sql);
         request["WaitTimeSeconds"] = json!(LOOK_SECONDS);
@@ -72,11 +79,9 @@ impl<'a> Warehouse<'a> {
             let look = self.aws.call("redshift-data", "describe_statement", look).await?;
             match look["Status"].as_str().unwrap_or_default() {
                 "FINISHED" if look["HasResultSet"] == true => {
-                    let result = self.aws.call("redshift-data", "get_statement_result", json!({"Id": id})).await?;
-                    let rows = result["Records"].as_array().cloned().unwrap_or_default();
-                    return Ok(rows.into_iter().map(|row| row.as_array().cloned().unwrap_or_default()).collect());
+                    return self.aws.call("redshift-data", "get_statement_result", json!({"Id": id})).await;
                 }
-                "FINISHED" => return Ok(Vec::new()),
+                "FINISHED" => return Ok(Value::Null),
                 "FAILED" | "ABORTED" => {
                     return Err(Error::new(look["Error"].as_str().unwrap_or("no reason given")));
                 }
@@ -84,6 +89,15 @@ impl<'a> Warehouse<'a> {
             }
         }
         Err(Error::new(format!("the statement {id} has not ended; the warehouse may be starting: try again")))
+    }
+
+    /// The names of the columns, and the rows as texts; NULL is nothing.
+    pub(crate) async fn named_texts(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Vec<Option<String>>>)> {
+        let result = self.result(sql).await?;
+        let columns = result["ColumnMetadata"].as_array().into_iter().flatten();
+        let names = columns.map(|column| column["name"].as_str().unwrap_or_default().to_owned()).collect();
+        let rows = result["Records"].as_array().into_iter().flatten();
+        Ok((names, rows.map(|row| row.as_array().into_iter().flatten().map(text).collect()).collect()))
     }
 
     /// The rows as texts; NULL is nothing.

@@ -158,12 +158,12 @@ pub(crate) async fn a_failed_execution_is_run_again_after_each_step(p: &Pipeline
             "audit" => p.stack.warehouse.run("ALTER TABLE dev.hidden RENAME TO orders_audit").await?,
             _ => set_topic(p.stack.outputs.get("TopicArn")).await?,
         }
-        let again = p.end(&again(&p.sfn, &ended.arn).await?).await?;
+        let again = p.end(&again(&ended.arn, &p.stack.environment()).await?).await?;
         assert_eq!(again.status.as_str(), "SUCCEEDED", "{step}: {:?}", again.cause);
         assert_eq!(p.final_rows().await?, 10, "{step}");
         assert_eq!(p.stack.warehouse.unresolved_runs().await?, [42, 43, 44, 45], "{step}");
         p.received(5).await?;
-        let refused = loader::rerun::again(&p.sfn, &again.arn).await.expect_err("succeeded");
+        let refused = loader::rerun::again(&again.arn, &p.stack.environment()).await.expect_err("succeeded");
         assert!(refused.to_string().contains("nothing to run again"));
     }
     Ok(())

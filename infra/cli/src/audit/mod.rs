@@ -6,6 +6,7 @@
 //! | `check` | a declaration beside the warehouse |
 //! | `new` | a declaration for two tables of the warehouse |
 //! | `parameters` | what a stack that tells of audits takes |
+//! | `rows` | the rows of both sides beside each other |
 //! | `run` | an audit, run and followed, and what it found |
 //! | `types` | the types of columns, and the SQL that reads, hashes and writes their values |
 //! | `sql` | the SQL of an audit, from `audit.sql.jinja` |
@@ -14,6 +15,7 @@ mod check;
 mod declaration;
 mod new;
 mod parameters;
+mod rows;
 mod run;
 mod sql;
 mod types;
@@ -27,6 +29,9 @@ pub use check::check;
 pub use declaration::Declaration;
 pub use new::{Tables, new};
 pub use parameters::parameters;
+#[cfg(test)]
+pub(crate) use rows::Cell;
+pub(crate) use rows::Pair;
 pub use run::{Span, run};
 pub(crate) use types::Type;
 

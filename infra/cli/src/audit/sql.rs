@@ -93,10 +93,6 @@ impl Declaration {
                 .map(|(constant, source)| context! {constant => constant, sql => self.typed(source)})
                 .to_vec()
         };
-        let from = |table: &Qualified, filter: Option<&String>| match filter {
-            Some(filter) => format!("{table} WHERE ({filter})"),
-            None => table.to_string(),
-        };
         let window = &self.window.value;
         let identity: Vec<_> = self.identity().map(|column| column.name.value.to_string()).collect();
         let each = |write: &dyn Fn(&str) -> String| identity.iter().map(|name| write(name)).collect::<Vec<_>>();
@@ -113,8 +109,8 @@ impl Declaration {
             audited => ours(format!("{name}_audited_runs")),
             source => self.source.to_string(),
             target => self.target.to_string(),
-            from_source => from(&self.source, self.source_filter.as_ref().map(|filter| &filter.value)),
-            from_target => from(&self.target, self.target_filter.as_ref().map(|filter| &filter.value)),
+            from_source => self.rows_of(true),
+            from_target => self.rows_of(false),
             procedure => procedure,
             sweep => sweep,
             between => between,
@@ -273,16 +269,26 @@ impl Declaration {
         self.audit_table.clone().unwrap_or_else(by_default)
     }
 
-    fn identity_list(&self) -> String {
+    pub(super) fn identity_list(&self) -> String {
         list(self.identity().map(|column| column.name.value.to_string()))
     }
 
-    fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         list(self.all_columns().map(|column| column.name.value.to_string()))
     }
 
+    /// The table of a side, and which of its rows are compared.
+    pub(super) fn rows_of(&self, source: bool) -> String {
+        let (table, filter) =
+            if source { (&self.source, &self.source_filter) } else { (&self.target, &self.target_filter) };
+        match filter {
+            Some(filter) => format!("{table} WHERE ({})", filter.value),
+            None => table.to_string(),
+        }
+    }
+
     /// Every column of a side, as it is compared.
-    fn typed(&self, source: bool) -> String {
+    pub(super) fn typed(&self, source: bool) -> String {
         let read = |column: &Column| {
             let own = &column.name.value;
             let name = if source { column.source.as_ref().unwrap_or(own) } else { own };
@@ -306,7 +312,7 @@ impl Declaration {
     }
 
     /// Which of several rows of a key is the first.
-    fn order(&self) -> String {
+    pub(super) fn order(&self) -> String {
         let time = self.time.as_ref().map(|time| &time.value);
         let rest = self.columns.iter().map(|column| &column.name.value).filter(|name| Some(*name) != time);
         let order = list(time.map(|time| format!("{time} DESC")).into_iter().chain(rest.map(Name::to_string)));
@@ -425,7 +431,7 @@ fn literal(text: &str) -> String {
 }
 
 /// NULL is the same as NULL. Both engines join a FULL JOIN by equalities alone.
-fn same_identity(column: &Column) -> String {
+pub(super) fn same_identity(column: &Column) -> String {
     let (name, nothing) = (&column.name.value, column.of.kind().nothing());
     format!(
         "COALESCE(f.{name}, {nothing}) = COALESCE(s.{name}, {nothing}) \
@@ -434,7 +440,7 @@ fn same_identity(column: &Column) -> String {
 }
 
 /// Whether the sides `s` and `f` have the same value, NULL included, and trailing blanks counted.
-fn same_value(column: &Column) -> String {
+pub(super) fn same_value(column: &Column) -> String {
     let name = &column.name.value;
     let same = match (column.of.kind(), column.tolerance) {
         (Kind::Text, _) => format!("s.{name} || '|' = f.{name} || '|'"),

@@ -13,13 +13,21 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// If something is wrong.
-pub async fn doctor(stack: &str, mut print: impl FnMut(&str)) -> Result<()> {
-    let findings = examine(stack, &[]).await?;
-    for finding in &findings {
-        print(&finding.coloured());
+pub async fn doctor(
+    stack: &str,
+    as_json: bool,
+    environment: &[(&str, &str)],
+    mut print: impl FnMut(&str),
+) -> Result<()> {
+    let findings = examine(stack, environment).await?;
+    if as_json {
+        print(&json!(findings).to_string());
+    } else {
+        findings.iter().for_each(|finding| print(&finding.coloured()));
     }
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     match count(Verdict::Failure) {
+        0 if as_json => Ok(()),
         0 => {
             print(&format!("\nnothing is wrong; {} of {} checks in doubt", count(Verdict::Warning), findings.len()));
             Ok(())

@@ -19,3 +19,4 @@ mod tests;
 pub use model::{Execution, Statement, Summary, Visit};
 pub use phases::{Phase, Phases};
 pub use source::Source;
+pub(crate) use source::{describe, list, read};

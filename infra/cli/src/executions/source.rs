@@ -31,7 +31,7 @@ impl Source {
     /// If there is no such stack, or Step Functions refuses.
     pub async fn list(&mut self, place: &Place, limit: usize) -> Result<Vec<Summary>> {
         let stack = place.stack(&mut self.aws).await?;
-        list(&mut self.aws, &stack, limit).await
+        list(&mut self.aws, &stack, None, limit).await
     }
 
     /// The execution of a stack that has this name or ARN.
@@ -52,16 +52,19 @@ impl Source {
     }
 }
 
-/// The last executions of a stack, the newest first.
+/// The last executions of a stack that have this status, or any, the newest first.
 ///
 /// # Errors
 /// If the stack is not deployed, or Step Functions refuses.
-async fn list(aws: &mut Calls, stack: &Stack, limit: usize) -> Result<Vec<Summary>> {
+pub(crate) async fn list(aws: &mut Calls, stack: &Stack, status: Option<&str>, limit: usize) -> Result<Vec<Summary>> {
     let machine = match stack.output("StateMachineArn") {
-        "" => return Err(Error::new(format!("the stack {} is not deployed: it has no state machine", stack.name))),
+        "" => return Err(not_deployed(stack)),
         machine => machine,
     };
-    let request = json!({"stateMachineArn": machine, "PaginationConfig": {"MaxItems": limit}});
+    let mut request = json!({"stateMachineArn": machine, "PaginationConfig": {"MaxItems": limit}});
+    if let Some(status) = status {
+        request["statusFilter"] = json!(status);
+    }
     let answer = aws.call("stepfunctions", "list_executions", request).await?;
     let items = answer["executions"].as_array().into_iter().flatten();
     let mut all = items.map(Summary::read).collect::<Result<Vec<_>>>()?;
@@ -69,11 +72,20 @@ async fn list(aws: &mut Calls, stack: &Stack, limit: usize) -> Result<Vec<Summar
     Ok(all)
 }
 
+/// An execution without its history, by its ARN or name.
+///
+/// # Errors
+/// If there is none, or Step Functions refuses.
+pub(crate) async fn describe(aws: &mut Calls, stack: &Stack, execution: &str) -> Result<Summary> {
+    let request = json!({"executionArn": named(stack, execution)?});
+    Summary::read(&aws.call("stepfunctions", "describe_execution", request).await?)
+}
+
 /// An execution with its history.
 ///
 /// # Errors
 /// If there is none with this ARN, or Step Functions refuses.
-async fn read(aws: &mut Calls, arn: &str) -> Result<Execution> {
+pub(crate) async fn read(aws: &mut Calls, arn: &str) -> Result<Execution> {
     let described = aws.call("stepfunctions", "describe_execution", json!({"executionArn": arn})).await?;
     let request = json!({"executionArn": arn, "includeExecutionData": true, "PaginationConfig": {"PageSize": PAGE}});
     let history = aws.call("stepfunctions", "get_execution_history", request).await?;
@@ -90,6 +102,10 @@ fn named(stack: &Stack, execution: &str) -> Result<String> {
     match (execution.starts_with("arn:"), machine.split_once(":stateMachine:")) {
         (true, _) => Ok(execution.to_owned()),
         (false, Some((account, machine))) => Ok(format!("{account}:execution:{machine}:{execution}")),
-        (false, None) => Err(Error::new(format!("the stack {} is not deployed: give the execution's ARN", stack.name))),
+        (false, None) => Err(not_deployed(stack)),
     }
+}
+
+fn not_deployed(stack: &Stack) -> Error {
+    Error::new(format!("the stack {} is not deployed: it has no state machine", stack.name))
 }
