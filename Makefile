@@ -27,7 +27,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local install rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
+.PHONY: help demo local install status runs rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,7 +45,13 @@ install: setup loader ## Put tables, procedures, audits and grants into the ware
 doctor: setup loader ## Check a deployed stack and say how to fix it (STACK=redshift-loader, AWS or local)
 	@$(LOADER) doctor --stack $(STACK)
 
-rerun: loader ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
+status: setup loader ## Show the last executions of a stack and what runs now (STACK=redshift-loader, ARGUMENTS=--json)
+	@$(LOADER) status --stack $(STACK) $(ARGUMENTS)
+
+runs: setup loader ## List the unresolved runs of a stack (STACK=redshift-loader, ARGUMENTS=--json)
+	@$(LOADER) runs --stack $(STACK) $(ARGUMENTS)
+
+rerun: setup loader ## Start a failed execution again with the same input (EXECUTION=arn:..., AWS or local)
 	@test -n "$(EXECUTION)" || { echo 'which one? make rerun EXECUTION=arn:aws:states:...' >&2; exit 2; }
 	@$(LOADER) rerun '$(EXECUTION)'
 

@@ -151,7 +151,8 @@ async fn executions_that_ended_and_one_that_runs(p: &OnCall) -> Outcome {
         "running now",
         &format!("{} in Submit for ", name(&slow)),
         "dev.slow_sp is STARTED, ",
-        " s so far: statement ",
+        " s so far, Redshift query ",
+        ": statement ",
     ]);
     let json = p.json(&["status"]).await?;
     let results: Vec<_> = json["executions"].as_array().into_iter().flatten().map(|e| e["status"].as_str()).collect();
@@ -257,7 +258,7 @@ async fn runs_and_rows_of_every_kind(p: &OnCall) -> Outcome {
     .await
 }
 
-/// Ids as a notification shows them, in an audit table that no declaration is about.
+/// Ids as a notification shows them, in an audit table that its declaration does not fit.
 async fn ids_that_are_shown_in_other_words(p: &OnCall) -> Outcome {
     let long = "x".repeat(300);
     p.sql(&format!(
@@ -282,8 +283,37 @@ async fn ids_that_are_shown_in_other_words(p: &OnCall) -> Outcome {
         p.sql(done["undo"].as_str().ok_or("an undo")?).await?;
         let again = p.json(&["show", id]).await?;
         assert_eq!(again[0]["kinds"][0]["recorded"], 1, "{again}");
+        // The declaration is about numbers.
+        let note = again[0]["note"].as_str().unwrap_or_default();
+        assert!(id == "NULL" || note.starts_with("the rows of both sides cannot be read: "), "{again}");
     }
     p.sql("DROP TABLE dev.orders_audit; ALTER TABLE dev.kept RENAME TO orders_audit").await
+}
+
+async fn an_audit_that_nobody_has_declared(p: &OnCall) -> Outcome {
+    p.sql(
+        "CREATE TABLE dev.other_audit AS SELECT * FROM dev.orders_audit WHERE run_id = 44;
+         UPDATE dev.other_audit SET run_id = 77",
+    )
+    .await?;
+    let file = p.stack.dir.path().join("other.txt");
+    std::fs::write(&file, "AuditTables=dev.orders_audit,dev.other_audit\n")?;
+    let file = file.to_str().ok_or("a path")?;
+    let said = p.loader(&["show", "77", "--parameters", file]).await?;
+    said.has(&[
+        "dev.other_audit: run 77",
+        "no declaration of infra/audits records in dev.other_audit",
+        "DIFFERENT:44:1007 1",
+    ]);
+    assert!(!said.out.contains("side"), "{}", said.out);
+    p.sql("UPDATE dev.other_audit SET run_id = 44").await?;
+    let both = p.json(&["show", "44", "--parameters", file]).await?;
+    assert_eq!(both.as_array().map(Vec::len), Some(2));
+    p.fails(&["resolve", "44", "--parameters", file], 1, "dev.orders_audit, dev.other_audit have a run 44: name one")
+        .await?;
+    let done = p.json(&["resolve", "44", "--parameters", file, "--audit", "other"]).await?;
+    assert_eq!((&done["audit"], &done["rows"]), (&json!("dev.other_audit"), &json!(1)));
+    p.sql("DROP TABLE dev.other_audit").await
 }
 
 async fn what_is_changed_says_how_to_undo_it(p: &OnCall) -> Outcome {
@@ -307,7 +337,7 @@ async fn what_is_changed_says_how_to_undo_it(p: &OnCall) -> Outcome {
 async fn a_shell_completes(p: &OnCall) -> Outcome {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let said = p.loader(&["completion", shell]).await?;
-        assert!(said.code == 0 && said.out.contains("silence") && said.out.contains("--audit"), "{shell}");
+        assert!(said.code == 0 && said.out.contains("silence") && said.out.contains("audit"), "{shell}");
     }
     p.loader(&["--help"]).await?.has(&["3 if --check found something"]);
     Ok(())
@@ -322,6 +352,7 @@ fn main() -> ExitCode {
         what_does_not_match_of_a_run,
         runs_and_rows_of_every_kind,
         ids_that_are_shown_in_other_words,
+        an_audit_that_nobody_has_declared,
         what_is_changed_says_how_to_undo_it,
         a_shell_completes,
     ];

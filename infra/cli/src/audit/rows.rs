@@ -67,9 +67,9 @@ impl Declaration {
             )
         };
         let text = |value: String| format!("LEFT(CAST({value} AS VARCHAR(65535)), {})", MAX_VALUE_CHARS + 1);
-        let key = |column: &Column| {
+        let either = |column: &Column| {
             let name = &column.name.value;
-            text(format!("COALESCE(s.{name}, f.{name})"))
+            format!("COALESCE(s.{name}, f.{name})")
         };
         let cells = |column: &Column| {
             let name = &column.name.value;
@@ -79,8 +79,8 @@ impl Declaration {
                 format!("CASE WHEN s.present IS NULL OR f.present IS NULL OR {} THEN 0 ELSE 1 END", same_value(column)),
             ]
         };
-        let order: Vec<_> = (1..=self.key.len()).map(|n| n.to_string()).collect();
-        let columns = self.key.iter().map(key).chain(["s.present".to_owned(), "f.present".to_owned()]);
+        let columns =
+            self.key.iter().map(|column| text(either(column))).chain(["s.present".to_owned(), "f.present".to_owned()]);
         format!(
             "SELECT {} FROM ({}) s FULL JOIN ({}) f ON {} AND f.occurrence = s.occurrence \
              ORDER BY {}, COALESCE(s.occurrence, f.occurrence) LIMIT {limit}",
@@ -88,7 +88,7 @@ impl Declaration {
             side(true),
             side(false),
             self.identity().map(same_identity).collect::<Vec<_>>().join(" AND "),
-            order.join(", "),
+            self.key.iter().map(either).collect::<Vec<_>>().join(", "),
         )
     }
 
@@ -157,7 +157,7 @@ source_filter: amount > 0
             "FROM shop.\"Pay\") rows_of_side",
             "CAST(betrag AS DECIMAL(12, 2)) AS amount",
             "ABS(s.amount - f.amount) <= 0.01",
-            "ORDER BY 1, 2, COALESCE(s.occurrence, f.occurrence) LIMIT 5",
+            "ORDER BY COALESCE(s.id, f.id), COALESCE(s.\"Part No\", f.\"Part No\"), COALESCE(s.occurrence, f.occurrence) LIMIT 5",
         ] {
             assert!(sql.contains(part), "{part} is missing in {sql}");
         }

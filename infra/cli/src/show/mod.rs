@@ -61,8 +61,8 @@ struct OfKind {
     audit_rows: Vec<Map<String, Value>>,
     /// The names of what tells rows apart; empty without a declaration.
     key: Vec<String>,
-    /// The rows of both sides.
-    pairs: Vec<Pair>,
+    /// The rows of both sides; nothing if they could not be read.
+    pairs: Option<Vec<Pair>>,
     /// Whether there are more of them than were asked for.
     more: bool,
 }
@@ -162,11 +162,14 @@ async fn read(
             recorded: number(recorded),
             audit_rows: rows_of_audit.iter().map(|row| object(&names, row)).collect(),
             key: Vec::new(),
-            pairs: Vec::new(),
+            pairs: None,
             more: false,
         };
         if let Some(declaration) = declaration {
-            of_kind.add_pairs(warehouse, declaration, what).await?;
+            // As where a person may read the audit table, and not both sides.
+            if let Err(error) = of_kind.add_pairs(warehouse, declaration, what).await {
+                shown.note = Some(format!("the rows of both sides cannot be read: {error}"));
+            }
         }
         for execution in of_kind.audit_rows.iter().flat_map(executions) {
             if !shown.notified_by.contains(&execution) {
@@ -189,12 +192,13 @@ impl OfKind {
         let keys: Vec<Vec<Option<String>>> =
             of_rows.map(|row| self.key.iter().map(|name| value(row, name)).collect()).collect();
         if keys.is_empty() && !is_whole {
+            self.pairs = Some(Vec::new());
             return Ok(());
         }
         let keys = (!is_whole).then_some(&keys[..]);
         let rows = warehouse.texts(&audit.pairs_sql(&what.run, keys, what.limit + 1)).await?;
         self.more = rows.len() > what.limit;
-        self.pairs = rows.iter().take(what.limit).filter_map(|row| audit.pair(row)).collect();
+        self.pairs = Some(rows.iter().take(what.limit).filter_map(|row| audit.pair(row)).collect());
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ impl Shown {
             print(&format!("  {}", one_line(execution)));
         }
         if self.notified_by.len() > MOST_EXECUTIONS {
-            print(&format!("  and {} earlier ones", self.notified_by.len() - MOST_EXECUTIONS));
+            print(&format!("  and {} more", self.notified_by.len() - MOST_EXECUTIONS));
         }
         if let Some(until) = &self.silenced_until {
             print(&format!("silenced until {until} (UTC)"));
@@ -62,8 +62,8 @@ impl OfKind {
         };
         print(&format!("\n{}: {} {rows}{of}", self.kind, self.rows));
         lines(&self.recorded()).for_each(|line| print(&line));
-        if !self.key.is_empty() {
-            self.print_pairs(print);
+        if let Some(pairs) = &self.pairs {
+            self.print_pairs(pairs, print);
         }
     }
 
@@ -86,11 +86,11 @@ impl OfKind {
         table
     }
 
-    fn print_pairs(&self, print: &mut impl FnMut(&str)) {
-        let Some(first) = self.pairs.first() else {
+    fn print_pairs(&self, pairs: &[Pair], print: &mut impl FnMut(&str)) {
+        let Some(first) = pairs.first() else {
             return print("neither side has these rows any more, or they are counted only");
         };
-        let differing: BTreeSet<usize> = self.pairs.iter().flat_map(Pair::differing).collect();
+        let differing: BTreeSet<usize> = pairs.iter().flat_map(Pair::differing).collect();
         let (columns, left_out): (Vec<usize>, usize) = match first.cells.len() {
             all if all <= MOST_COLUMNS => ((0..all).collect(), 0),
             all if differing.is_empty() => ((0..MOST_COLUMNS).collect(), all - MOST_COLUMNS),
@@ -99,7 +99,7 @@ impl OfKind {
         let mut table = table([]);
         let names = columns.iter().map(|n| first.cells[*n].column.as_str());
         table.set_header(self.key.iter().map(String::as_str).chain(["side"]).chain(names));
-        for pair in &self.pairs {
+        for pair in pairs {
             for (side, has_row, first) in [("source", pair.in_source, true), ("target", pair.in_target, false)] {
                 let key = pair.key.values().map(|text| if first { null(text.as_str()) } else { String::new() });
                 let values = columns.iter().enumerate().map(|(place, n)| {
@@ -192,7 +192,7 @@ mod tests {
             recorded: 2,
             audit_rows: row.as_object().cloned().into_iter().collect(),
             key: vec!["order_id".to_owned()],
-            pairs,
+            pairs: Some(pairs),
             more: true,
         }
     }
