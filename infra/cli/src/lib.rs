@@ -9,6 +9,7 @@
 //! | `status` | the last executions, and what runs now |
 //! | `logs` | what the functions have logged about an execution |
 //! | `show` | what does not match of an unresolved run, and the rows of both sides |
+//! | `page` | the state machine, executions, runs and the inbox in a browser |
 //! | `runs` | the unresolved runs, and resolving and silencing them |
 //! | `executions` | what an execution went through, which statements it ran, and where its time went |
 //! | `rerun` | starting a failed execution again |
@@ -34,6 +35,7 @@ pub mod install;
 pub mod logs;
 mod moment;
 mod name;
+pub mod page;
 pub mod program;
 pub mod rerun;
 mod run_id;

@@ -15,19 +15,20 @@ use crate::{Error, Result, run_id};
 pub(crate) const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
 
 /// What does not match of a run. Times are in UTC.
-#[derive(Debug, Serialize)]
-struct Unresolved {
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Unresolved {
     /// The audit table.
-    audit: String,
+    pub(crate) audit: String,
     /// Its id, at most 257 characters of it; nothing for rows without one.
-    run: Option<String>,
+    pub(crate) run: Option<String>,
     /// Its id as a notification shows it, and as the commands take it.
-    shown: String,
-    kind: Option<String>,
-    rows: i64,
-    since: Option<String>,
-    told: Option<String>,
-    silenced_until: Option<String>,
+    pub(crate) shown: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) rows: i64,
+    pub(crate) since: Option<String>,
+    pub(crate) told: Option<String>,
+    /// Absent if it is not silenced now.
+    pub(crate) silenced_until: Option<String>,
 }
 
 /// What is changed about a run.
@@ -51,37 +52,8 @@ pub async fn runs(
 ) -> Result<bool> {
     let mut aws = Calls::start(environment)?;
     let stack = place.stack(&mut aws).await?;
-    let mut warehouse = Warehouse::of(&mut aws, &stack, None);
-    let now = moment(SystemTime::now());
-    let mut all: Vec<Unresolved> = Vec::new();
-    let mut waits = false;
-    for (name, [run, _]) in stack.audit_tables() {
-        let time = |what: &str| format!("TO_CHAR({what}, 'YYYY-MM-DD HH24:MI')");
-        let sql = format!(
-            "SELECT COALESCE(kind, 'UNKNOWN'), CAST(SUM(COALESCE(row_count, 1)) AS BIGINT), {}, {}, {}, \
-             MAX(CASE WHEN silenced_until > {now} THEN 1 ELSE 0 END), {} FROM {name} WHERE {UNRESOLVED} \
-             GROUP BY {run}, kind ORDER BY 3, {run}, 1",
-            time("MIN(first_seen_at)"),
-            time("MAX(notified_at)"),
-            time(&format!("MAX(CASE WHEN silenced_until > {now} THEN silenced_until END)")),
-            run_id::columns(run),
-        );
-        for row in warehouse.texts(&sql).await? {
-            let [kind, rows, since, told, until, silenced, head, characters, md5] = &row[..] else { continue };
-            waits |= silenced.as_deref() != Some("1");
-            let shown = run_id::shown([head, characters, md5].map(Option::as_deref));
-            all.push(Unresolved {
-                audit: name.to_owned(),
-                run: head.clone(),
-                shown,
-                kind: kind.clone(),
-                rows: rows.as_ref().and_then(|rows| rows.parse().ok()).unwrap_or(0),
-                since: since.clone(),
-                told: told.clone(),
-                silenced_until: until.clone(),
-            });
-        }
-    }
+    let all = unresolved(&mut aws, &stack).await?;
+    let waits = all.iter().any(|run| run.silenced_until.is_none());
     if as_json {
         print(&json!(all).to_string());
         return Ok(waits);
@@ -108,6 +80,41 @@ pub async fn runs(
     lines(&found).for_each(|line| print(&line));
     print("\nthe rows of one: loader show RUN");
     Ok(waits)
+}
+
+/// What is unresolved in the audits of a stack, the oldest of each audit first.
+///
+/// # Errors
+/// If the warehouse does not answer.
+pub(crate) async fn unresolved(aws: &mut Calls, stack: &Stack) -> Result<Vec<Unresolved>> {
+    let mut warehouse = Warehouse::of(aws, stack, None);
+    let now = moment(SystemTime::now());
+    let mut all = Vec::new();
+    for (name, [run, _]) in stack.audit_tables() {
+        let time = |what: &str| format!("TO_CHAR({what}, 'YYYY-MM-DD HH24:MI')");
+        let sql = format!(
+            "SELECT COALESCE(kind, 'UNKNOWN'), CAST(SUM(COALESCE(row_count, 1)) AS BIGINT), {}, {}, {}, {} \
+             FROM {name} WHERE {UNRESOLVED} GROUP BY {run}, kind ORDER BY 3, {run}, 1",
+            time("MIN(first_seen_at)"),
+            time("MAX(notified_at)"),
+            time(&format!("MAX(CASE WHEN silenced_until > {now} THEN silenced_until END)")),
+            run_id::columns(run),
+        );
+        for row in warehouse.texts(&sql).await? {
+            let [kind, rows, since, told, until, head, characters, md5] = &row[..] else { continue };
+            all.push(Unresolved {
+                audit: name.to_owned(),
+                run: head.clone(),
+                shown: run_id::shown([head, characters, md5].map(Option::as_deref)),
+                kind: kind.clone(),
+                rows: rows.as_ref().and_then(|rows| rows.parse().ok()).unwrap_or(0),
+                since: since.clone(),
+                told: told.clone(),
+                silenced_until: until.clone(),
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// Changes a run of the one audit that has it unresolved, or of the one that is named; prints what was done, and how to undo it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
 use loader::terminal::{lines, table};
@@ -19,8 +20,8 @@ const EXPECTED_UNRESOLVED: [i64; 4] = [42, 43, 44, 45];
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The run that is fixed before the second execution.
-const FIXED: i64 = 44;
-const FIX: &str = "UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007";
+pub(crate) const FIXED: i64 = 44;
+pub(crate) const FIX: &str = "UPDATE dev.orders_final SET product_price = 99.00 WHERE order_id = 1007";
 
 /// Runs the demo on a stack of its own; `print` gets every line.
 pub async fn demo(mut print: impl FnMut(&str)) -> Result<()> {
@@ -117,9 +118,13 @@ async fn show_audit(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
 /// Puts the event that the workflow's last job has succeeded. The source is our own: AWS alone may send
 /// events with an `aws.` source.
 pub async fn announce(stack: &Stack) -> Result<()> {
+    announce_to(&stack.aws).await
+}
+
+pub(crate) async fn announce_to(aws: &SdkConfig) -> Result<()> {
     let detail = json!({"jobName": GLUE_JOB, "severity": "INFO", "state": "SUCCEEDED", "jobRunId": "jr_demo", "message": "Job run succeeded"});
     let entry = PutEventsRequestEntry::builder().source("redshift-loader").detail_type("Glue Job State Change");
-    let events = aws_sdk_eventbridge::Client::new(&stack.aws).put_events();
+    let events = aws_sdk_eventbridge::Client::new(aws).put_events();
     let answer = events.entries(entry.detail(detail.to_string()).build()).send().await;
     let answer = answer.map_err(|e| Error::sdk("put the event", e))?;
     if answer.failed_entry_count() > 0 {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `demo` | `make demo`: the main job once, from the event to the notifications |
 //! | `up` | `make local`: the stack, kept up |
+//! | `page` | its page: what the buttons do, and the inbox |
 //! | `stack` | all parts together, with the real template deployed |
 //! | `postgres` | a PostgreSQL of our own |
 //! | `warehouse` | the SQL of `infra/sql` on it |
@@ -20,6 +21,7 @@ pub mod deploy;
 pub mod execution;
 pub mod ministack;
 pub mod notifications;
+pub mod page;
 pub mod postgres;
 pub mod process;
 pub mod stack;

@@ -32,8 +32,13 @@ pub struct Received {
 impl Inbox {
     /// Makes the queue and subscribes it.
     pub async fn subscribe(aws: &SdkConfig, topic_arn: &str) -> Result<Self> {
+        Self::subscribe_as("redshift-loader-notifications", aws, topic_arn).await
+    }
+
+    /// The same with a queue of another name: each gets all messages.
+    pub(crate) async fn subscribe_as(name: &str, aws: &SdkConfig, topic_arn: &str) -> Result<Self> {
         let client = Client::new(aws);
-        let created = client.create_queue().queue_name("redshift-loader-notifications").send().await;
+        let created = client.create_queue().queue_name(name).send().await;
         let url = created.map_err(|e| Error::sdk("create a queue", e))?.queue_url.unwrap_or_default();
         let attributes = client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
         let attributes = attributes.send().await.map_err(|e| Error::sdk("read the queue's attributes", e))?;

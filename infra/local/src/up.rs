@@ -7,6 +7,7 @@ use loader::{Error, Result};
 
 use crate::aws::REGION;
 use crate::notifications::Inbox;
+use crate::page::LocalPage;
 use crate::stack::{Options, Stack, WORKGROUP};
 
 /// What a file of parameters may say about the local stack: its warehouse and its triggers are here.
@@ -35,11 +36,11 @@ pub fn parameters(file: &Path) -> Result<Vec<String>> {
     Ok(all.map(|(name, value)| format!("{name}={value}")).collect())
 }
 
-/// Starts the stack, writes `target/local/env`, and says what to try.
-pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Stack> {
+/// Starts the stack and its page, writes `target/local/env`, and says what to try.
+pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<(Stack, LocalPage)> {
     let stack = Stack::start_watched(options, &mut print).await?;
     match describe(&stack, &mut print).await {
-        Ok(()) => Ok(stack),
+        Ok(page) => Ok((stack, page)),
         Err(error) => {
             stack.stop().await;
             Err(error)
@@ -47,7 +48,8 @@ pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Stack>
     }
 }
 
-async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
+async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<LocalPage> {
+    let page = LocalPage::start(stack).await?;
     let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await?;
     let database = stack.warehouse.database();
     let aws = stack.aws_url();
@@ -68,15 +70,17 @@ async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
         ("PROC_RUNNER", stack.outputs.get("ProcRunnerName")),
         ("STATUS_CHECKER", stack.outputs.get("StatusCheckerName")),
         ("ORDERS_AUDIT_FN", stack.outputs.get("OrdersAuditFnName")),
+        ("PAGE_URL", page.url()),
     ] {
         exports.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
     }
     let path = project("target/local");
     std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/local", e))?;
     std::fs::write(path.join("env"), exports).map_err(|e| Error::doing("write target/local/env", e))?;
+    print(&format!("\nready. In a browser on this machine: {}", page.url()));
     print(
         r#"
-ready. In another shell:
+In another shell:
 
   . target/local/env; PATH="$PWD/.tools/venv/bin:$PATH"
   aws redshift-data execute-statement --workgroup-name $WORKGROUP_NAME --database $DATABASE \
@@ -89,5 +93,5 @@ ready. In another shell:
 
 Ctrl-C stops everything."#,
     );
-    Ok(())
+    Ok(page)
 }

@@ -150,6 +150,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the stack in a browser, live and read only; the page is for this machine
+    Page {
+        #[command(flatten)]
+        place: Place,
+        /// The port; a free one if it is not given
+        #[arg(long)]
+        port: Option<u16>,
+    },
     /// Print what makes a shell complete commands and options
     Completion { shell: Shell },
 }

@@ -11,7 +11,7 @@ use crate::audit::{self, Declaration, Span, Tables};
 use crate::install::{self, External, Options};
 use crate::runs::{self, Change};
 use crate::show::{self, Show};
-use crate::{Error, Result, doctor, logs, rerun, status};
+use crate::{Error, Result, doctor, logs, page, rerun, status};
 use arguments::{Arguments, Audit, Command};
 
 const DONE: u8 = 0;
@@ -93,6 +93,7 @@ async fn run(command: Command, environment: &[(&str, &str)], mut say: impl FnMut
             runs::change(&place, &run, audit.as_deref(), Change::Silence(days), json, environment, say).await
         }
         Command::Rerun { execution, json } => rerun::rerun(&execution, json, environment, say).await,
+        Command::Page { place, port } => page::page(&place, port, environment, say).await,
         Command::Logs { place, execution, json } => logs::logs(&place, &execution, json, environment, say).await,
     };
     done.map(|()| DONE)

@@ -12,7 +12,7 @@ use crate::audit::{self, Declaration, Pair};
 use crate::aws::Calls;
 use crate::name::Qualified;
 use crate::runs::{Holder, UNRESOLVED, holders, moment, tables};
-use crate::stack::Place;
+use crate::stack::{Place, Stack};
 use crate::warehouse::{Warehouse, literal};
 use crate::{Result, run_id};
 
@@ -29,68 +29,77 @@ pub struct Show {
 }
 
 /// A run in one audit table. Times are in UTC.
-#[derive(Debug, Serialize)]
-struct Shown {
-    audit: String,
-    run: String,
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) audit: String,
+    pub(crate) run: String,
     /// The oldest mismatch.
-    since: Option<String>,
-    notified_at: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) notified_at: Option<String>,
     /// The executions that sent notifications of the rows that are shown, the newest first.
-    notified_by: Vec<String>,
-    silenced_until: Option<String>,
+    pub(crate) notified_by: Vec<String>,
+    pub(crate) silenced_until: Option<String>,
     /// The tables that the audit compares, if its declaration is known.
-    source: Option<String>,
-    target: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) target: Option<String>,
     /// Why there are no rows of both sides.
-    note: Option<String>,
-    kinds: Vec<OfKind>,
+    pub(crate) note: Option<String>,
+    pub(crate) kinds: Vec<OfKind>,
     /// What can be done about it.
-    next: Vec<String>,
+    pub(crate) next: Vec<String>,
 }
 
 /// What does not match in one way.
-#[derive(Debug, Serialize)]
-struct OfKind {
-    kind: String,
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OfKind {
+    pub(crate) kind: String,
     /// How many rows of the audited tables do not match.
-    rows: i64,
+    pub(crate) rows: i64,
     /// How many rows the audit table has of them.
-    recorded: i64,
+    pub(crate) recorded: i64,
     /// These rows, as many as were asked for.
-    audit_rows: Vec<Map<String, Value>>,
+    pub(crate) audit_rows: Vec<Map<String, Value>>,
     /// The names of what tells rows apart; empty without a declaration.
-    key: Vec<String>,
+    pub(crate) key: Vec<String>,
     /// The rows of both sides; nothing if they could not be read.
-    pairs: Option<Vec<Pair>>,
+    pub(crate) pairs: Option<Vec<Pair>>,
     /// Whether there are more of them than were asked for.
-    more: bool,
+    pub(crate) more: bool,
 }
 
 /// Prints a run that is unresolved.
 ///
 /// # Errors
-/// If no audit has it unresolved, or the warehouse does not answer.
+/// As [`shown`].
 pub async fn show(place: &Place, what: &Show, environment: &[(&str, &str)], mut print: impl FnMut(&str)) -> Result<()> {
     let mut aws = Calls::start(environment)?;
     let stack = place.stack(&mut aws).await?;
-    let mut warehouse = Warehouse::of(&mut aws, &stack, None);
-    let declared = audit::declared();
-    let found = holders(&mut warehouse, tables(&stack, what.audit.as_deref())?, &what.run).await?;
-    let mut all = Vec::new();
-    for holder in &found {
-        let declaration = match &declared {
-            Ok(declared) => Ok(declared.iter().find(|audit| records_in(audit, holder.table))),
-            Err(error) => Err(error.to_string()),
-        };
-        all.push(read(&mut warehouse, holder, declaration, what, place).await?);
-    }
+    let all = shown(&mut aws, &stack, what).await?;
     if what.as_json {
         print(&json!(all).to_string());
     } else {
         all.iter().for_each(|shown| shown.print(&mut print));
     }
     Ok(())
+}
+
+/// A run in each audit table that has it unresolved.
+///
+/// # Errors
+/// If none has, or the warehouse does not answer.
+pub(crate) async fn shown(aws: &mut Calls, stack: &Stack, what: &Show) -> Result<Vec<Shown>> {
+    let mut warehouse = Warehouse::of(aws, stack, None);
+    let declared = audit::declared();
+    let found = holders(&mut warehouse, tables(stack, what.audit.as_deref())?, &what.run).await?;
+    let mut all = Vec::new();
+    for holder in &found {
+        let declaration = match &declared {
+            Ok(declared) => Ok(declared.iter().find(|audit| records_in(audit, holder.table))),
+            Err(error) => Err(error.to_string()),
+        };
+        all.push(read(&mut warehouse, holder, declaration, what, &stack.name).await?);
+    }
+    Ok(all)
 }
 
 fn records_in(audit: &Declaration, table: &str) -> bool {
@@ -102,7 +111,7 @@ async fn read(
     holder: &Holder<'_>,
     declaration: std::result::Result<Option<&Declaration>, String>,
     what: &Show,
-    place: &Place,
+    stack: &str,
 ) -> Result<Shown> {
     let Holder { table, which, .. } = holder;
     let time = |what: &str| format!("TO_CHAR({what}, 'YYYY-MM-DD HH24:MI')");
@@ -125,7 +134,7 @@ async fn read(
         Err(error) => (None, Some(error)),
     };
     let audit = if what.audit.is_some() { format!(" --audit {}", run_id::word(table)) } else { String::new() };
-    let stack = if place.stack == "redshift-loader" { String::new() } else { format!(" --stack {}", place.stack) };
+    let stack = if stack == "redshift-loader" { String::new() } else { format!(" --stack {stack}") };
     let word = run_id::word(&what.run);
     let command = |name: &str, more: &str| format!("loader {name} {word}{more}{audit}{stack}");
     let mut shown = Shown {

@@ -1,0 +1,182 @@
+//! The graph as SVG, marked by what an execution went through.
+
+use std::collections::{HashMap, HashSet};
+
+use maud::{Markup, html};
+
+use super::graph::{Edge, Graph, Node};
+use super::words::seconds;
+use crate::executions::Execution;
+
+const WIDTH: usize = 116;
+const HEIGHT: usize = 40;
+const COLUMN: usize = 136;
+const LAYER: usize = 62;
+const MARGIN: usize = 14;
+
+/// What became of a state, or of an execution. Told by a sign and a word, not by colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    NotEntered,
+    Done,
+    Running,
+    Failed,
+}
+
+impl Mark {
+    /// All, for the legend.
+    pub(super) const ALL: [Self; 4] = [Self::Done, Self::Running, Self::Failed, Self::NotEntered];
+
+    /// Of an execution with this status.
+    pub(super) fn of_status(status: &str) -> Self {
+        match status {
+            "SUCCEEDED" => Self::Done,
+            "RUNNING" | "PENDING_REDRIVE" => Self::Running,
+            _ => Self::Failed,
+        }
+    }
+
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::NotEntered => "none",
+            Self::Done => "done",
+            Self::Running => "running",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::NotEntered => "○",
+            Self::Done => "✓",
+            Self::Running => "▶",
+            Self::Failed => "✗",
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::NotEntered => "not entered",
+            other => other.class(),
+        }
+    }
+}
+
+/// What an execution did in one state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct InState {
+    pub(super) mark: Mark,
+    pub(super) times: usize,
+    pub(super) seconds: f64,
+}
+
+/// What an execution did in each state, in the order in which they were first entered.
+pub(super) fn in_states(execution: &Execution) -> Vec<(&str, InState)> {
+    let mut all: Vec<(&str, InState)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for visit in &execution.states {
+        let mark = match (visit.failed, visit.left) {
+            (true, Some(_)) => Mark::Failed,
+            (_, None) => Mark::Running,
+            (false, Some(_)) => Mark::Done,
+        };
+        let place = *places.entry(&visit.state).or_insert_with(|| {
+            all.push((&visit.state, InState { mark, times: 0, seconds: 0.0 }));
+            all.len() - 1
+        });
+        let (_, state) = &mut all[place];
+        state.mark = mark;
+        state.times += 1;
+        state.seconds += visit.seconds;
+    }
+    all
+}
+
+/// The graph; without an execution no state is entered.
+pub(super) fn drawing(graph: &Graph, execution: Option<&Execution>) -> Markup {
+    let entered: HashMap<&str, InState> = execution.map(in_states).unwrap_or_default().into_iter().collect();
+    let way: HashSet<(&str, &str)> = execution
+        .map(|execution| {
+            execution.states.windows(2).map(|two| (two[0].state.as_str(), two[1].state.as_str())).collect()
+        })
+        .unwrap_or_default();
+    let taken = |edge: &Edge| way.contains(&(&*graph.nodes[edge.from].state, &*graph.nodes[edge.to].state));
+    let (width, height) = (graph.columns * COLUMN + 2 * MARGIN, graph.layers * LAYER + 2 * MARGIN);
+    // What was taken is drawn over the rest.
+    let (over, under): (Vec<&Edge>, Vec<&Edge>) = graph.edges.iter().partition(|edge| taken(edge));
+    html! {
+        svg class="graph" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" aria-labelledby="graph-title graph-text" {
+            title id="graph-title" { "The state machine" }
+            desc id="graph-text" { (description(&entered, execution)) }
+            defs {
+                @for (id, class) in [("tip", "tip"), ("tip-taken", "tip taken")] {
+                    marker id=(id) viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
+                        path class=(class) d="M0 0 8 4 0 8z" {}
+                    }
+                }
+            }
+            @for (edges, class, tip) in [(&under, "edge", "url(#tip)"), (&over, "edge taken", "url(#tip-taken)")] {
+                @for edge in edges {
+                    path class=(if edge.caught { format!("{class} caught") } else { class.to_owned() }) d=(path(&graph.nodes[edge.from], &graph.nodes[edge.to])) marker-end=(tip) {}
+                }
+            }
+            @for node in &graph.nodes { (state(node, entered.get(node.state.as_str()))) }
+        }
+    }
+}
+
+fn state(node: &Node, entered: Option<&InState>) -> Markup {
+    let mark = entered.map_or(Mark::NotEntered, |entered| entered.mark);
+    let (x, y) = corner(node);
+    let below = match entered {
+        None => mark.word().to_owned(),
+        Some(InState { times: 1, seconds: took, .. }) => format!("{} {}", mark.word(), seconds(*took)),
+        Some(InState { times, seconds: took, .. }) => format!("{} {times}×, {}", mark.word(), seconds(*took)),
+    };
+    let round = if node.kind == "Task" { 4 } else { HEIGHT / 2 };
+    html! {
+        g class=(format!("state {}", mark.class())) data-state=(node.state) data-mark=(mark.class()) {
+            rect x=(x) y=(y) width=(WIDTH) height=(HEIGHT) rx=(round) {}
+            text class="name" x=(x + WIDTH / 2) y=(y + 17) { (mark.sign()) " " (node.state) }
+            text class="below" x=(x + WIDTH / 2) y=(y + 32) { (below) }
+        }
+    }
+}
+
+/// What the colours show, for whoever does not see them.
+fn description(entered: &HashMap<&str, InState>, execution: Option<&Execution>) -> String {
+    let Some(execution) = execution else { return "No execution is chosen.".to_owned() };
+    let mut text = format!("Execution {} is {}.", execution.summary.name, execution.summary.status);
+    for (mark, words) in [(Mark::Done, "Done"), (Mark::Running, "Running"), (Mark::Failed, "Failed")] {
+        let mut names: Vec<_> = entered.iter().filter(|(_, state)| state.mark == mark).map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        if !names.is_empty() {
+            text.push_str(&format!(" {words}: {}.", names.join(", ")));
+        }
+    }
+    text.push_str(" Each state with its time is in the table of states.");
+    text
+}
+
+fn corner(node: &Node) -> (usize, usize) {
+    (MARGIN + node.column * COLUMN, MARGIN + node.layer * LAYER)
+}
+
+/// Down from below to above; back, and within a layer, from side to side.
+fn path(from: &Node, to: &Node) -> String {
+    let ((x1, y1), (x2, y2)) = (corner(from), corner(to));
+    let middle = HEIGHT / 2;
+    if to.layer > from.layer && !(to.of_failure && !from.of_failure) {
+        let (x1, y1, x2) = (x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2);
+        let bend = (y2 - y1) / 2;
+        return format!("M{x1} {y1}C{x1} {} {x2} {} {x2} {y2}", y1 + bend, y2 - bend);
+    }
+    let (y1, y2) = (y1 + middle, y2 + middle);
+    let (right, bend) = (x1 + WIDTH, COLUMN / 4);
+    if to.column > from.column {
+        format!("M{right} {y1}C{} {y1} {} {y2} {x2} {y2}", right + bend, x2.saturating_sub(bend))
+    } else {
+        let end = x2 + WIDTH;
+        format!("M{right} {y1}C{} {y1} {} {y2} {end} {y2}", right + bend, end + bend)
+    }
+}
