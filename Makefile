@@ -4,6 +4,7 @@ VENV := .tools/venv
 BUILD := .tools/build
 BENCH := .tools/bench
 LINT := .tools/lint
+BROWSER := .tools/browser
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
@@ -59,7 +60,7 @@ rerun: setup loader ## Start a failed execution again with the same input (EXECU
 LONG := variants chaos engines pipeline oncall doctor install
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
-test: setup functions ## Pass all tests
+test: setup functions $(BROWSER)/.ready ## Pass all tests
 	$(step) "$(call of,3)build the tests" cargo test --locked --workspace --no-run
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
 
@@ -69,6 +70,12 @@ test-units: ## The tests beside the code alone
 
 test-%: ## One suite of tests/tests alone
 	cargo test --locked --workspace --test $*
+
+test-page: $(BROWSER)/.ready
+
+$(BROWSER)/.ready: tests/browser/install.sh tests/browser/unpack.mjs tests/browser/requirements.txt tests/browser/package-lock.json
+	$(step) "install the browser of the tests" tests/browser/install.sh $(PYTHON) $(BROWSER)
+	@touch $@
 
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
 	@$(RUN) --profile local -p tests --bin chaos -- $(SEED)
@@ -178,7 +185,7 @@ destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse 
 	@echo "$(STACK) is gone. The orders, the audit table and its marks are in the warehouse, and stay."
 
 lock: ## Lock the Python requirements anew, after a change of a requirements.in (needs uv)
-	@for f in infra/local infra/lint infra/build tests/bench/rivals; do (cd $$f && uv pip compile --quiet --universal \
+	@for f in infra/local infra/lint infra/build tests/bench/rivals tests/browser; do (cd $$f && uv pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt) || exit 1; done
 
 clean: ## Remove what was built and installed

@@ -5,6 +5,8 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
+use loader::executions::Source;
+use loader::page::{Part, report};
 use loader::terminal::{lines, table};
 use loader::tools::project;
 use loader::{Error, Result};
@@ -13,6 +15,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::execution::{Ended, Step, follow};
 use crate::notifications::{Inbox, Received, settle};
+use crate::page::message;
 use crate::stack::{GLUE_JOB, Options, Stack};
 
 /// The runs of the sample orders that do not match; `sample.sql` explains them.
@@ -51,7 +54,10 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let path = project("target/demo");
     std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/demo", e))?;
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    std::fs::write(path.join("report.json"), text).map_err(|e| Error::doing("write the report", e))?;
+    let pages = html(stack, [("The event", &first), ("Run 44 was fixed, and the event again", &second)]).await?;
+    for (file, text) in [("report.json", text), ("report.html", pages)] {
+        std::fs::write(path.join(file), text).map_err(|e| Error::doing("write the report", e))?;
+    }
 
     let still: Vec<_> = EXPECTED_UNRESOLVED.into_iter().filter(|run| *run != FIXED).collect();
     let mut wrong = first.faults("first execution", &EXPECTED_UNRESOLVED, &EXPECTED_UNRESOLVED);
@@ -63,12 +69,27 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     print("\nsummary");
     first.summary("first", print);
     second.summary("second", print);
-    print("  report             target/demo/report.json");
+    print("  report             target/demo/report.html, and report.json for machines");
     if wrong.is_empty() {
         print("  all as it should be");
         return Ok(());
     }
     Err(Error::new(format!("not as it should be:\n  {}", wrong.join("\n  "))))
+}
+
+/// The report for people.
+async fn html(stack: &Stack, loads: [(&str, &Load); 2]) -> Result<String> {
+    let mut source = Source::start(&stack.environment())?;
+    let mut parts = Vec::new();
+    for (title, load) in loads {
+        parts.push(Part {
+            title: title.to_owned(),
+            execution: source.read(&load.ended.arn).await?,
+            unresolved: load.unresolved.iter().map(i64::to_string).collect(),
+            messages: load.received.iter().cloned().map(|received| message(received, None)).collect(),
+        });
+    }
+    report("The demo of redshift-loader", &parts)
 }
 
 /// One execution, and what came of it.

@@ -80,16 +80,16 @@ async fn keep(inbox: Inbox, messages: Arc<Mutex<Vec<Message>>>) {
             continue;
         };
         let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.extend(received.into_iter().map(message));
+        messages.extend(received.into_iter().map(|received| message(received, Some(Moment::now()))));
         let too_many = messages.len().saturating_sub(MOST_MESSAGES);
         messages.drain(..too_many);
     }
 }
 
 /// A notification for a reader.
-pub(crate) fn message(received: Received) -> Message {
+pub(crate) fn message(received: Received, at: Option<Moment>) -> Message {
     let Received { subject, message, payload, .. } = received;
-    Message { subject, text: message, json: payload, at: Moment::now() }
+    Message { subject, text: message, json: payload, at }
 }
 
 struct Buttons {

@@ -41,8 +41,8 @@ pub struct Message {
     pub text: String,
     /// What a machine gets; null where the message is text alone.
     pub json: Value,
-    /// When it was received.
-    pub at: Moment,
+    /// When it was received, if that is known.
+    pub at: Option<Moment>,
 }
 
 /// An action on its way; what was done, in words.

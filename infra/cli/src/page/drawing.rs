@@ -13,6 +13,10 @@ const HEIGHT: usize = 40;
 const COLUMN: usize = 136;
 const LAYER: usize = 62;
 const MARGIN: usize = 14;
+/// On the left, where ways past other states bend.
+const LEFT: usize = 40;
+/// How far.
+const BEND: usize = 34;
 
 /// What became of a state, or of an execution. Told by a sign and a word, not by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +97,7 @@ pub(super) fn in_states(execution: &Execution) -> Vec<(&str, InState)> {
 }
 
 /// The graph; without an execution no state is entered.
-pub(super) fn drawing(graph: &Graph, execution: Option<&Execution>) -> Markup {
+pub(super) fn drawing(scope: &str, graph: &Graph, execution: Option<&Execution>) -> Markup {
     let entered: HashMap<&str, InState> = execution.map(in_states).unwrap_or_default().into_iter().collect();
     let way: HashSet<(&str, &str)> = execution
         .map(|execution| {
@@ -101,23 +105,23 @@ pub(super) fn drawing(graph: &Graph, execution: Option<&Execution>) -> Markup {
         })
         .unwrap_or_default();
     let taken = |edge: &Edge| way.contains(&(&*graph.nodes[edge.from].state, &*graph.nodes[edge.to].state));
-    let (width, height) = (graph.columns * COLUMN + 2 * MARGIN, graph.layers * LAYER + 2 * MARGIN);
+    let (width, height) = (LEFT + graph.columns * COLUMN, graph.layers * LAYER + MARGIN);
     // What was taken is drawn over the rest.
     let (over, under): (Vec<&Edge>, Vec<&Edge>) = graph.edges.iter().partition(|edge| taken(edge));
     html! {
-        svg class="graph" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" aria-labelledby="graph-title graph-text" {
-            title id="graph-title" { "The state machine" }
-            desc id="graph-text" { (description(&entered, execution)) }
+        svg class="graph" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" aria-labelledby=(format!("{scope}graph-title {scope}graph-text")) {
+            title id=(format!("{scope}graph-title")) { "The state machine" }
+            desc id=(format!("{scope}graph-text")) { (description(&entered, execution)) }
             defs {
                 @for (id, class) in [("tip", "tip"), ("tip-taken", "tip taken")] {
-                    marker id=(id) viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
+                    marker id=(format!("{scope}{id}")) viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
                         path class=(class) d="M0 0 8 4 0 8z" {}
                     }
                 }
             }
-            @for (edges, class, tip) in [(&under, "edge", "url(#tip)"), (&over, "edge taken", "url(#tip-taken)")] {
+            @for (edges, class, tip) in [(&under, "edge", "tip"), (&over, "edge taken", "tip-taken")] {
                 @for edge in edges {
-                    path class=(if edge.caught { format!("{class} caught") } else { class.to_owned() }) d=(path(&graph.nodes[edge.from], &graph.nodes[edge.to])) marker-end=(tip) {}
+                    path class=(if edge.caught { format!("{class} caught") } else { class.to_owned() }) d=(path(&graph.nodes[edge.from], &graph.nodes[edge.to])) marker-end=(format!("url(#{scope}{tip})")) {}
                 }
             }
             @for node in &graph.nodes { (state(node, entered.get(node.state.as_str()))) }
@@ -159,14 +163,18 @@ fn description(entered: &HashMap<&str, InState>, execution: Option<&Execution>) 
 }
 
 fn corner(node: &Node) -> (usize, usize) {
-    (MARGIN + node.column * COLUMN, MARGIN + node.layer * LAYER)
+    (LEFT + node.column * COLUMN, MARGIN + node.layer * LAYER)
 }
 
-/// Down from below to above; back, and within a layer, from side to side.
+/// Down from below to above, and past others in a bend; back, and within a layer, from side to side.
 fn path(from: &Node, to: &Node) -> String {
     let ((x1, y1), (x2, y2)) = (corner(from), corner(to));
     let middle = HEIGHT / 2;
-    if to.layer > from.layer && !(to.of_failure && !from.of_failure) {
+    if to.column == from.column && to.layer > from.layer + 1 {
+        let (y1, y2, bend) = (y1 + middle, y2 + middle, x1 - BEND);
+        return format!("M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}");
+    }
+    if to.layer > from.layer && (from.of_failure || !to.of_failure) {
         let (x1, y1, x2) = (x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2);
         let bend = (y2 - y1) / 2;
         return format!("M{x1} {y1}C{x1} {} {x2} {} {x2} {y2}", y1 + bend, y2 - bend);

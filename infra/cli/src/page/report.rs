@@ -51,11 +51,14 @@ pub fn report(title: &str, parts: &[Part]) -> Result<String> {
             @for (number, part) in parts.iter().enumerate() {
                 div class="part" id=(format!("part-{number}")) {
                     p class="part-title" { (part.title) }
-                    div class="columns" { (machine(&graph, Some(&part.execution))) div { (details(&part.execution)) (inbox(&part.messages)) } }
+                    @let scope = format!("{number}-");
+                    div class="columns" {
+                        (machine(&scope, &graph, Some(&part.execution)))
+                        div { (details(&scope, &part.execution)) (inbox(&scope, &part.messages)) }
+                    }
                 }
             }
         }
     };
-    // Each part has the ids of a page.
     Ok(frame(&head, &body).into_string())
 }

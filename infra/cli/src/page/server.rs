@@ -144,7 +144,8 @@ async fn act(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|of| of == "application/x-www-form-urlencoded");
+    let of = headers.get(header::CONTENT_TYPE).and_then(|of| of.to_str().ok()?.split(';').next());
+    let is_form = of == Some("application/x-www-form-urlencoded");
     let form: HashMap<_, _> = form_urlencoded::parse(&body).into_owned().collect();
     let (Some(action), Some(local), true) = (Action::read(&name, &form), site.local.clone(), is_form) else {
         return (StatusCode::BAD_REQUEST, "no form of this page\n").into_response();

@@ -1,5 +1,8 @@
 //! Numbers and times as the page shows them.
 
+/// Names up to this length are shown whole in a list.
+const LONGEST_NAME: usize = 24;
+
 /// A duration: the fewer digits the longer it is.
 pub(super) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -14,6 +17,14 @@ pub(super) fn seconds(seconds: f64) -> String {
 /// A number with its noun.
 pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The beginning of a name: EventBridge names executions by two UUIDs.
+pub(super) fn short(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some(_) => format!("{}…", name.chars().take(8).collect::<String>()),
+        None => name.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +44,7 @@ mod tests {
         ] {
             assert_eq!(seconds(of), text);
         }
+        assert_eq!([short("nightly"), short("f439ab63-1dbf-44c5-a405-98a8a343ef1c")], ["nightly", "f439ab63…"]);
         assert_eq!([count(1, "row"), count(0, "row"), count(12, "row")], ["1 row", "0 rows", "12 rows"]);
     }
 }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{Given, instead, wide};
 use crate::executions::{Execution, Phases, Statement};
 use crate::page::drawing::{Mark, in_states};
-use crate::page::words::{count, seconds};
+use crate::page::words::{count, seconds, short};
 
 /// What takes less than this is not mentioned.
 const SHORTEST: f64 = 0.05;
@@ -35,7 +35,7 @@ fn table(all: &[Arc<Execution>], chosen: Option<&Execution>) -> Markup {
                 @for execution in all {
                     @let is_chosen = chosen.is_some_and(|chosen| chosen.summary.arn == execution.summary.arn);
                     tr id=(format!("e-{}", execution.summary.name)) {
-                        th scope="row" { a href=(link(execution)) aria-current=[is_chosen.then_some("true")] { (execution.summary.name) } }
+                        th scope="row" { a href=(link(execution)) aria-current=[is_chosen.then_some("true")] title=(execution.summary.name) { (short(&execution.summary.name)) } }
                         td { (result(&execution.summary.status)) }
                         td { (execution.summary.started) }
                         td class="number" { (seconds(execution.seconds)) }
@@ -86,17 +86,19 @@ pub(crate) fn bar(phases: &Phases, longest: f64) -> Markup {
 /// One execution: its states with their times, and its statements.
 pub(crate) fn chosen(chosen: Given<'_, Arc<Execution>>) -> Markup {
     let Some(Ok(execution)) = chosen else { return html! {} };
-    details(execution)
+    details("", execution)
 }
 
-pub(crate) fn details(execution: &Execution) -> Markup {
+/// The same; `scope` begins each id.
+pub(crate) fn details(scope: &str, execution: &Execution) -> Markup {
+    let heading = format!("{scope}chosen-heading");
     let name = &execution.summary.name;
     let numbers = [(execution.unresolved_runs, "unresolved run"), (execution.notified, "notification")];
     let numbers: Vec<_> = numbers.into_iter().filter_map(|(number, noun)| Some(count(number?, noun))).collect();
     html! {
-        section aria-labelledby="chosen-heading" {
-            h2 id="chosen-heading" { "Execution " (name) }
-            div id="chosen" {
+        section aria-labelledby=(heading) {
+            h2 id=(heading) { "Execution " (name) }
+            div id=(format!("{scope}chosen")) {
                 p {
                     (result(&execution.summary.status)) ", started " (execution.summary.started) " UTC"
                     @if !numbers.is_empty() { ": " (numbers.join(", ")) }
@@ -107,15 +109,15 @@ pub(crate) fn details(execution: &Execution) -> Markup {
                     @if let Some(cause) = execution.cause.as_ref().filter(|cause| !cause.is_empty()) { pre { (cause) } }
                 }
                 h3 { "States" }
-                (wide("states", "Time in each state", &states(execution)))
+                (wide(&format!("{scope}states"), "Time in each state", &states(scope, execution)))
                 h3 { "Statements" }
-                @if execution.statements.is_empty() { p { "None yet." } } @else { (wide("statements", "Statements", &statements(&execution.statements))) }
+                @if execution.statements.is_empty() { p { "None yet." } } @else { (wide(&format!("{scope}statements"), "Statements", &statements(scope, &execution.statements))) }
             }
         }
     }
 }
 
-fn states(execution: &Execution) -> Markup {
+fn states(scope: &str, execution: &Execution) -> Markup {
     let all = in_states(execution);
     let longest = all.iter().map(|(_, state)| state.seconds).fold(0.0, f64::max);
     html! {
@@ -123,7 +125,7 @@ fn states(execution: &Execution) -> Markup {
             thead { tr { th scope="col" { "State" } th scope="col" { "Result" } th scope="col" class="number" { "Times" } th scope="col" class="number" { "Took" } td {} } }
             tbody {
                 @for (name, state) in all {
-                    tr id=(format!("s-{name}")) {
+                    tr id=(format!("{scope}s-{name}")) {
                         th scope="row" { (name) }
                         td { span class=(format!("mark {}", state.mark.class())) { (state.mark.sign()) " " (state.mark.word()) } }
                         td class="number" { (state.times) }
@@ -140,13 +142,13 @@ fn states(execution: &Execution) -> Markup {
     }
 }
 
-fn statements(all: &[Statement]) -> Markup {
+fn statements(scope: &str, all: &[Statement]) -> Markup {
     html! {
         table {
             thead { tr { th scope="col" { "Procedure" } th scope="col" class="number" { "Attempt" } th scope="col" { "Status" } th scope="col" class="number" { "Warehouse took" } th scope="col" { "Statement" } } }
             tbody {
                 @for statement in all {
-                    tr id=(format!("q-{}", statement.id)) {
+                    tr id=(format!("{scope}q-{}", statement.id)) {
                         th scope="row" { (statement.procedure) }
                         td class="number" { (statement.attempt) }
                         td { (of_statement(statement)) @if let Some(error) = &statement.error { " " (error) } }

@@ -5,28 +5,28 @@ use serde_json::Value;
 
 use crate::page::action::Message;
 
-/// The inbox, the newest first.
-pub(crate) fn inbox(messages: &[Message]) -> Markup {
+/// The inbox, the newest first. `scope` begins each id.
+pub(crate) fn inbox(scope: &str, messages: &[Message]) -> Markup {
     html! {
-        section aria-labelledby="inbox-heading" {
-            h2 id="inbox-heading" { "Inbox" }
-            div id="inbox" {
+        section aria-labelledby=(format!("{scope}inbox-heading")) {
+            h2 id=(format!("{scope}inbox-heading")) { "Inbox" }
+            div id=(format!("{scope}inbox")) {
                 @if messages.is_empty() { p { "No notification yet." } }
                 @for thread in threads(messages).iter().rev() { (chat(thread)) }
-                @for (number, message) in messages.iter().enumerate().filter(|(_, message)| !is_chat(message)).rev() { (mail(number, message)) }
+                @for (number, message) in messages.iter().enumerate().filter(|(_, message)| !is_chat(message)).rev() { (mail(scope, number, message)) }
             }
         }
     }
 }
 
-fn mail(number: usize, message: &Message) -> Markup {
+fn mail(scope: &str, number: usize, message: &Message) -> Markup {
     html! {
-        article id=(format!("m-{number}")) class="mail" {
+        article id=(format!("{scope}m-{number}")) class="mail" {
             h3 { (message.subject) }
-            p class="when" { (message.at) " UTC" }
+            @if let Some(at) = message.at { p class="when" { (at) " UTC" } }
             pre { (message.text.trim_end()) }
             @if !message.json.is_null() {
-                details id=(format!("m-{number}-json")) {
+                details id=(format!("{scope}m-{number}-json")) {
                     summary { "What a machine gets" }
                     pre { (serde_json::to_string_pretty(&message.json).unwrap_or_default()) }
                 }
@@ -70,7 +70,7 @@ fn chat(thread: &Thread<'_>) -> Markup {
                     pre { (content["description"].as_str().unwrap_or_default().trim_end()) }
                     @let steps: Vec<&str> = content["nextSteps"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                     @if !steps.is_empty() { ul { @for step in steps { li { (step) } } } }
-                    p class="when" { (card.at) " UTC" }
+                    @if let Some(at) = card.at { p class="when" { (at) " UTC" } }
                 }
             }
         }
@@ -85,7 +85,7 @@ mod tests {
     use crate::Moment;
 
     fn message(subject: &str, json: Value) -> Message {
-        Message { subject: subject.to_owned(), text: "<b>text</b>".to_owned(), json, at: Moment::now() }
+        Message { subject: subject.to_owned(), text: "<b>text</b>".to_owned(), json, at: Some(Moment::now()) }
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         };
         let found: Vec<Vec<String>> = threads(&all).iter().map(titles).collect();
         assert_eq!(found, [vec!["one", "two"], vec!["alone"]]);
-        let html = inbox(&all).into_string();
+        let html = inbox("", &all).into_string();
         assert!(html.contains("&lt;b&gt;text&lt;/b&gt;") && html.contains("&lt;i&gt;step&lt;/i&gt;"), "{html}");
         assert_eq!((html.matches("class=\"mail\"").count(), html.matches("class=\"card\"").count()), (2, 3));
     }

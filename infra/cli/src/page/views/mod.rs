@@ -12,7 +12,7 @@ use super::action::{Choice, Message};
 use super::data::{Asked, Found};
 use super::drawing::{Mark, drawing};
 use super::graph::Graph;
-use super::words::seconds;
+use super::words::{seconds, short};
 use crate::Moment;
 use crate::executions::Execution;
 
@@ -72,7 +72,7 @@ impl Page<'_> {
                 }
                 @if let Some(local) = self.local { (buttons(local, chosen)) }
                 div class="columns" {
-                    (machine(self.graph, chosen))
+                    (machine("", self.graph, chosen))
                     div {
                         (list(self.found.executions.as_ref(), chosen))
                         (self::chosen(self.found.chosen.as_ref()))
@@ -80,7 +80,7 @@ impl Page<'_> {
                 }
                 (runs(self.found.runs.as_ref(), self.asked.run.as_ref(), is_local))
                 @if let Some((audit, run)) = &self.asked.run { (rows(audit, run, self.found.rows.as_ref())) }
-                @if let Some(local) = self.local { (inbox(&local.inbox)) }
+                @if let Some(local) = self.local { (inbox("", &local.inbox)) }
             }
         };
         frame(&head, &body)
@@ -116,25 +116,28 @@ fn news(chosen: Option<&std::result::Result<std::sync::Arc<Execution>, String>>)
         Some(Ok(execution)) => execution,
     };
     let summary = &execution.summary;
+    let name = short(&summary.name);
     let mark = Mark::of_status(&summary.status).sign();
     match (execution.current(), &execution.error) {
-        (Some(visit), _) => format!("{mark} {} is {} in {}.", summary.name, summary.status, visit.state),
+        (Some(visit), _) => format!("{mark} {name} is {} in {}.", summary.status, visit.state),
         (None, Some(error)) => {
-            format!("{mark} {} is {} after {}: {error}.", summary.name, summary.status, seconds(execution.seconds))
+            format!("{mark} {name} is {} after {}: {error}.", summary.status, seconds(execution.seconds))
         }
-        (None, None) if summary.is_running() => format!("{mark} {} has started.", summary.name),
-        (None, None) => format!("{mark} {} is {} after {}.", summary.name, summary.status, seconds(execution.seconds)),
+        (None, None) if summary.is_running() => format!("{mark} {name} has started."),
+        (None, None) => format!("{mark} {name} is {} after {}.", summary.status, seconds(execution.seconds)),
     }
 }
 
-pub(super) fn machine(graph: &Graph, execution: Option<&Execution>) -> Markup {
+/// The graph. `scope` begins each id: a report has several.
+pub(super) fn machine(scope: &str, graph: &Graph, execution: Option<&Execution>) -> Markup {
+    let heading = format!("{scope}machine-heading");
     html! {
-        section aria-labelledby="machine-heading" {
-            h2 id="machine-heading" { "State machine" }
+        section aria-labelledby=(heading) {
+            h2 id=(heading) { "State machine" }
             ul class="legend" {
                 @for mark in Mark::ALL { li class=(mark.class()) { span aria-hidden="true" { (mark.sign()) } " " (mark.word()) } }
             }
-            div id="machine" class="scroll" role="region" tabindex="0" aria-labelledby="machine-heading" { (drawing(graph, execution)) }
+            div id=(format!("{scope}machine")) class="scroll" role="group" tabindex="0" aria-labelledby=(heading) { (drawing(scope, graph, execution)) }
         }
     }
 }
@@ -156,7 +159,7 @@ fn buttons(local: &OfLocal, chosen: Option<&Execution>) -> Markup {
                 @if let Some(execution) = failed {
                     form method="post" action="again" {
                         input type="hidden" name="execution" value=(execution.summary.arn);
-                        button id="again" { "Run " (execution.summary.name) " again" }
+                        button id="again" { "Run " (short(&execution.summary.name)) " again" }
                     }
                 }
             }
@@ -169,7 +172,7 @@ fn buttons(local: &OfLocal, chosen: Option<&Execution>) -> Markup {
 
 /// A table that may be wider than a phone.
 fn wide(id: &str, label: &str, table: &Markup) -> Markup {
-    html! { div id=(id) class="scroll" role="region" tabindex="0" aria-label=(label) { (table) } }
+    html! { div id=(id) class="scroll" role="group" tabindex="0" aria-label=(label) { (table) } }
 }
 
 /// What stands in place of an answer that is not there.

@@ -1,0 +1,138 @@
+//! The page on the local stack: in a real browser, and before those who are not to be answered.
+//!
+//! `SCREENSHOTS=1` makes the pictures of docs/images anew.
+
+use std::process::ExitCode;
+
+use loader::Place;
+use loader::page::{Options as PageOptions, Page};
+use loader::tools::project;
+use redshift_local::page::LocalPage;
+use redshift_local::stack::{Options, STACK_NAME, Stack};
+use tests::{Any, Outcome, failed, run, tests};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+struct Shown {
+    stack: Stack,
+    page: LocalPage,
+}
+
+impl Shown {
+    async fn start() -> Any<Self> {
+        let stack = Stack::start(&Options::default(), |_| ()).await?;
+        let page = LocalPage::start(&stack).await?;
+        Ok(Self { stack, page })
+    }
+}
+
+/// The host and the path of an address.
+fn parts(url: &str) -> Any<(&str, &str)> {
+    let rest = url.strip_prefix("http://").ok_or("http")?;
+    let at = rest.find('/').ok_or("a path")?;
+    Ok(rest.split_at(at))
+}
+
+/// The status and the whole answer of a request with these lines in its head.
+async fn ask(address: &str, first: &str, head: &[&str]) -> Any<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("{first} HTTP/1.1\r\nConnection: close\r\n{}\r\n\r\n", head.join("\r\n"));
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("a status")?;
+    Ok((status, answer))
+}
+
+async fn nobody_else_is_answered(p: &Shown) -> Outcome {
+    let (address, path) = parts(p.page.url())?;
+    let host = format!("Host: {address}");
+    let origin = format!("Origin: http://{address}");
+    let form = ["Content-Type: application/x-www-form-urlencoded", "Content-Length: 0"];
+    let (page, mend) = (format!("GET {path}"), format!("POST {path}mend"));
+    let rebound = format!("Host: rebound.example:{}", address.rsplit(':').next().unwrap_or_default());
+    for (first, head, expected) in [
+        (page.as_str(), vec![host.as_str()], 200),
+        (&page, vec![rebound.as_str()], 403),
+        (&page, vec![&host, "Origin: http://evil.example"], 403),
+        ("GET /", vec![&host], 404),
+        ("GET /00000000000000000000000000000000/", vec![&host], 404),
+        ("GET /00000000000000000000000000000000/page.js", vec![&host], 404),
+        (&mend, vec![&host, &origin, form[0], form[1]], 303),
+        (&mend, vec![&host, &origin, form[1]], 400),
+        (&mend, vec![&host, form[0], form[1]], 403),
+        (&mend, vec![&host, "Origin: null", form[0], form[1]], 403),
+        (&mend, vec![&host, &origin, "Sec-Fetch-Site: cross-site", form[0], form[1]], 403),
+        ("POST /00000000000000000000000000000000/mend", vec![&host, &origin, form[0], form[1]], 404),
+        (&format!("GET {path}mend"), vec![&host], 405),
+        (&format!("POST {path}drop"), vec![&host, &origin, form[0], form[1]], 400),
+        (&format!("PUT {path}"), vec![&host, &origin], 405),
+    ] {
+        let (status, answer) = ask(address, first, &head).await?;
+        assert_eq!(status, expected, "{first} {head:?}");
+        assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{first} {head:?}");
+        assert!(!answer.to_lowercase().contains("access-control"), "{first} {head:?}");
+    }
+    // The other addresses of this machine have nobody.
+    let port = address.rsplit(':').next().unwrap_or_default();
+    assert!(TcpStream::connect(format!("127.0.0.2:{port}")).await.is_err(), "it listens on 127.0.0.1 alone");
+    Ok(())
+}
+
+async fn without_the_local_stack_it_only_reads(p: &Shown) -> Outcome {
+    let environment = p.stack.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let place = Place { stack: STACK_NAME.to_owned(), parameters: None };
+    let page = Page::start(PageOptions { place, port: None, environment: environment.collect(), local: None }).await?;
+    let (address, path) = parts(&page.url)?;
+    let (host, origin) = (format!("Host: {address}"), format!("Origin: http://{address}"));
+    let (status, answer) = ask(address, &format!("GET {path}"), &[&host]).await?;
+    assert!(
+        status == 200 && answer.contains("On AWS, read only") && answer.contains("data-state=\"Plan\""),
+        "{answer}"
+    );
+    for part in ["<form", "<button", "Inbox"] {
+        assert!(!answer.contains(part), "{part} on a page that only reads");
+    }
+    for action in ["event", "fault", "mend", "correct", "again", "resolve", "silence"] {
+        let head = [host.as_str(), &origin, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0"];
+        let (status, _) = ask(address, &format!("POST {path}{action}"), &head).await?;
+        assert_eq!(status, 404, "{action}");
+    }
+    Ok(())
+}
+
+async fn a_browser_shows_it_and_does_what_its_buttons_say(p: &Shown) -> Outcome {
+    let node = project(".tools/browser/bin/node");
+    if !node.exists() {
+        return Err(failed("the browser of the tests is not installed: run `make test-page`"));
+    }
+    let mut browser = Command::new(node);
+    browser.arg(project("tests/browser/page.mjs")).env("PAGE_URL", p.page.url()).env_remove("SCREENSHOTS");
+    if std::env::var_os("SCREENSHOTS").is_some() {
+        let images = project("docs/images");
+        std::fs::create_dir_all(&images)?;
+        browser.env("SCREENSHOTS", images);
+    }
+    let ended = browser.kill_on_drop(true).output().await?;
+    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    println!("{said}");
+    if ended.status.success() { Ok(()) } else { Err(failed(said)) }
+}
+
+fn main() -> ExitCode {
+    let tests = tests![
+        nobody_else_is_answered,
+        without_the_local_stack_it_only_reads,
+        a_browser_shows_it_and_does_what_its_buttons_say,
+    ];
+    run(
+        tests,
+        async || Shown::start().await.expect("the stack"),
+        async |p: Shown| {
+            drop(p.page);
+            p.stack.stop().await;
+        },
+    )
+}
