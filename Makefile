@@ -33,10 +33,10 @@ endef
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: setup functions runner ## Run the main job on this machine, from the event to the notifications
+demo: setup functions runner ## Run the main job on this machine, from the event to the notifications; target/demo/report.html shows it
 	@$(LOCAL) demo
 
-local: setup functions runner ## Keep the local stack up (PORT=4566, DATABASE_URL=postgresql://..., SQL=tables.sql, PARAMETERS=my.txt)
+local: setup functions runner ## Keep the local stack and its page up (PORT=4566, DATABASE_URL=postgresql://..., SQL=tables.sql, PARAMETERS=my.txt)
 	@$(LOCAL) up $(if $(call given,PORT),--port $(PORT)) $(if $(call given,DATABASE_URL),--database-url '$(DATABASE_URL)') \
 		$(if $(call given,SQL),--sql '$(SQL)') $(if $(call given,PARAMETERS),--parameters '$(PARAMETERS)')
 

@@ -2,13 +2,16 @@
 //!
 //! `SCREENSHOTS=1` makes the pictures of docs/images anew.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use loader::Place;
-use loader::page::{Options as PageOptions, Page};
+use loader::executions::Source;
+use loader::page::{Message, Options as PageOptions, Page, Part, report};
 use loader::tools::project;
 use redshift_local::page::LocalPage;
 use redshift_local::stack::{Options, STACK_NAME, Stack};
+use serde_json::json;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +28,10 @@ impl Shown {
         let page = LocalPage::start(&stack).await?;
         Ok(Self { stack, page })
     }
+}
+
+fn place() -> Place {
+    Place { stack: STACK_NAME.to_owned(), parameters: None }
 }
 
 /// The host and the path of an address.
@@ -83,8 +90,8 @@ async fn nobody_else_is_answered(p: &Shown) -> Outcome {
 
 async fn without_the_local_stack_it_only_reads(p: &Shown) -> Outcome {
     let environment = p.stack.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let place = Place { stack: STACK_NAME.to_owned(), parameters: None };
-    let page = Page::start(PageOptions { place, port: None, environment: environment.collect(), local: None }).await?;
+    let page = Page::start(PageOptions { place: place(), port: None, environment: environment.collect(), local: None })
+        .await?;
     let (address, path) = parts(&page.url)?;
     let (host, origin) = (format!("Host: {address}"), format!("Origin: http://{address}"));
     let (status, answer) = ask(address, &format!("GET {path}"), &[&host]).await?;
@@ -103,13 +110,14 @@ async fn without_the_local_stack_it_only_reads(p: &Shown) -> Outcome {
     Ok(())
 }
 
-async fn a_browser_shows_it_and_does_what_its_buttons_say(p: &Shown) -> Outcome {
+/// Runs the script of the browser with one more variable.
+async fn browse(variable: &str, value: impl AsRef<OsStr>) -> Outcome {
     let node = project(".tools/browser/bin/node");
     if !node.exists() {
         return Err(failed("the browser of the tests is not installed: run `make test-page`"));
     }
     let mut browser = Command::new(node);
-    browser.arg(project("tests/browser/page.mjs")).env("PAGE_URL", p.page.url()).env_remove("SCREENSHOTS");
+    browser.arg(project("tests/browser/page.mjs")).env(variable, value).env_remove("SCREENSHOTS");
     if std::env::var_os("SCREENSHOTS").is_some() {
         let images = project("docs/images");
         std::fs::create_dir_all(&images)?;
@@ -121,11 +129,36 @@ async fn a_browser_shows_it_and_does_what_its_buttons_say(p: &Shown) -> Outcome 
     if ended.status.success() { Ok(()) } else { Err(failed(said)) }
 }
 
+async fn a_browser_shows_it_and_does_what_its_buttons_say(p: &Shown) -> Outcome {
+    browse("PAGE_URL", p.page.url()).await
+}
+
+async fn a_report_is_one_file(p: &Shown) -> Outcome {
+    let mut source = Source::start(&p.stack.environment())?;
+    let last = source.list(&place(), 9).await?;
+    let arn = &last.iter().find(|execution| execution.has_succeeded()).ok_or("an execution that succeeded")?.arn;
+    let json = json!({"text": "<script>alert(1)</script>"});
+    let mail =
+        Message { subject: "<b>".to_owned(), text: "</pre><script>alert(1)</script>".to_owned(), json, at: None };
+    let mut parts = Vec::new();
+    for title in ["first", "second"] {
+        let execution = source.read(arn).await?;
+        let unresolved = vec!["42".to_owned()];
+        parts.push(Part { title: title.to_owned(), execution, unresolved, messages: vec![mail.clone()] });
+    }
+    let text = report("A report", &parts)?;
+    assert!(!text.contains("<script"), "data is text");
+    let file = p.stack.dir.path().join("report.html");
+    std::fs::write(&file, text)?;
+    browse("REPORT", file).await
+}
+
 fn main() -> ExitCode {
     let tests = tests![
         nobody_else_is_answered,
         without_the_local_stack_it_only_reads,
         a_browser_shows_it_and_does_what_its_buttons_say,
+        a_report_is_one_file,
     ];
     run(
         tests,

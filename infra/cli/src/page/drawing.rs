@@ -8,15 +8,15 @@ use super::graph::{Edge, Graph, Node};
 use super::words::seconds;
 use crate::executions::Execution;
 
-const WIDTH: usize = 116;
+const WIDTH: usize = 112;
 const HEIGHT: usize = 40;
-const COLUMN: usize = 136;
+const COLUMN: usize = 126;
 const LAYER: usize = 62;
 const MARGIN: usize = 14;
 /// On the left, where ways past other states bend.
-const LEFT: usize = 40;
+const LEFT: usize = 30;
 /// How far.
-const BEND: usize = 34;
+const BEND: usize = 28;
 
 /// What became of a state, or of an execution. Told by a sign and a word, not by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,5 +186,71 @@ fn path(from: &Node, to: &Node) -> String {
     } else {
         let end = x2 + WIDTH;
         format!("M{right} {y1}C{} {y1} {} {y2} {end} {y2}", right + bend, end + bend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Moment;
+
+    /// An execution that was in these states for a second each, and is in the last one.
+    fn execution(status: &str, states: &[&str]) -> Execution {
+        let at = |second: usize| format!("2026-11-26T11:00:{second:02}Z");
+        let events = states.iter().enumerate().flat_map(|(n, state)| {
+            let entered =
+                json!({"timestamp": at(n), "type": "TaskStateEntered", "stateEnteredEventDetails": {"name": state}});
+            let exited =
+                json!({"timestamp": at(n + 1), "type": "TaskStateExited", "stateExitedEventDetails": {"name": state}});
+            if n + 1 == states.len() { vec![entered] } else { vec![entered, exited] }
+        });
+        let mut described = json!({"executionArn": "arn:1", "name": "<one>", "status": status, "startDate": at(0)});
+        if status != "RUNNING" {
+            described["stopDate"] = json!(at(states.len()));
+        }
+        let now = Moment::parse(&at(states.len())).expect("a moment");
+        Execution::read(&described, &events.collect::<Vec<Value>>(), now).expect("an execution")
+    }
+
+    fn marks(execution: &Execution) -> Vec<(&str, Mark, usize)> {
+        in_states(execution).into_iter().map(|(name, state)| (name, state.mark, state.times)).collect()
+    }
+
+    #[test]
+    fn states_are_marked_by_their_last_visit() {
+        use Mark::{Done, Failed, Running};
+        let running = execution("RUNNING", &["Plan", "Submit", "Wait", "Submit"]);
+        assert_eq!(marks(&running), [("Plan", Done, 1), ("Submit", Running, 2), ("Wait", Done, 1)]);
+        assert_eq!(in_states(&running)[1].1.seconds, 2.0);
+        assert_eq!(marks(&execution("FAILED", &["Plan", "Failed"])), [("Plan", Done, 1), ("Failed", Failed, 1)]);
+        assert_eq!(marks(&execution("SUCCEEDED", &["Plan", "Notify"])), [("Plan", Done, 1), ("Notify", Done, 1)]);
+        for (status, mark) in [("RUNNING", Running), ("SUCCEEDED", Done), ("TIMED_OUT", Failed), ("ABORTED", Failed)] {
+            assert_eq!(Mark::of_status(status), mark);
+        }
+    }
+
+    #[test]
+    fn the_graph_has_each_state_once_with_its_mark_as_text() {
+        let graph = Graph::of_the_loader().expect("a graph");
+        let svg = drawing("", &graph, None).into_string();
+        for node in &graph.nodes {
+            let state = format!("data-state=\"{}\"", node.state);
+            assert_eq!(svg.matches(&state).count(), 1, "{}", node.state);
+        }
+        assert_eq!(svg.matches(">not entered<").count(), graph.nodes.len());
+        let svg = drawing("1-", &graph, Some(&execution("RUNNING", &["Plan", "IsDryRun", "Turn"]))).into_string();
+        for part in [
+            ">✓ Plan<",
+            ">done 1.0 s<",
+            ">▶ Turn<",
+            ">running 1.0 s<",
+            "Execution &lt;one&gt; is RUNNING. Done: IsDryRun, Plan. Running: Turn.",
+            "url(#1-tip-taken)",
+        ] {
+            assert!(svg.contains(part), "{part} is missing in {svg}");
+        }
+        assert_eq!(svg.matches("\"edge taken\"").count(), 2, "what it went along");
     }
 }

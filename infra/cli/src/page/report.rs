@@ -50,12 +50,13 @@ pub fn report(title: &str, parts: &[Part]) -> Result<String> {
         main {
             @for (number, part) in parts.iter().enumerate() {
                 div class="part" id=(format!("part-{number}")) {
-                    p class="part-title" { (part.title) }
                     @let scope = format!("{number}-");
+                    h2 class="part-title" id=(format!("{scope}title")) { (part.title) }
                     div class="columns" {
                         (machine(&scope, &graph, Some(&part.execution)))
-                        div { (details(&scope, &part.execution)) (inbox(&scope, &part.messages)) }
+                        div { (details(&scope, &part.execution)) }
                     }
+                    (inbox(&scope, &part.messages))
                 }
             }
         }

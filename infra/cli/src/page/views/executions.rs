@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::{Given, instead, wide};
+use super::{Given, instead, labelled, wide};
 use crate::executions::{Execution, Phases, Statement};
 use crate::page::drawing::{Mark, in_states};
 use crate::page::words::{count, seconds, short};
@@ -96,7 +96,7 @@ pub(crate) fn details(scope: &str, execution: &Execution) -> Markup {
     let numbers = [(execution.unresolved_runs, "unresolved run"), (execution.notified, "notification")];
     let numbers: Vec<_> = numbers.into_iter().filter_map(|(number, noun)| Some(count(number?, noun))).collect();
     html! {
-        section aria-labelledby=(heading) {
+        section aria-labelledby=(labelled(scope, &heading)) {
             h2 id=(heading) { "Execution " (name) }
             div id=(format!("{scope}chosen")) {
                 p {

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::labelled;
 use crate::page::action::Message;
 
 /// The inbox, the newest first. `scope` begins each id.
 pub(crate) fn inbox(scope: &str, messages: &[Message]) -> Markup {
     html! {
-        section aria-labelledby=(format!("{scope}inbox-heading")) {
+        section aria-labelledby=(labelled(scope, &format!("{scope}inbox-heading"))) {
             h2 id=(format!("{scope}inbox-heading")) { "Inbox" }
             div id=(format!("{scope}inbox")) {
                 @if messages.is_empty() { p { "No notification yet." } }

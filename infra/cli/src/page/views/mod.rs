@@ -132,7 +132,7 @@ fn news(chosen: Option<&std::result::Result<std::sync::Arc<Execution>, String>>)
 pub(super) fn machine(scope: &str, graph: &Graph, execution: Option<&Execution>) -> Markup {
     let heading = format!("{scope}machine-heading");
     html! {
-        section aria-labelledby=(heading) {
+        section aria-labelledby=(labelled(scope, &heading)) {
             h2 id=(heading) { "State machine" }
             ul class="legend" {
                 @for mark in Mark::ALL { li class=(mark.class()) { span aria-hidden="true" { (mark.sign()) } " " (mark.word()) } }
@@ -168,6 +168,11 @@ fn buttons(local: &OfLocal, chosen: Option<&Execution>) -> Markup {
             }
         }
     }
+}
+
+/// The ids of what names a section: in a report, the title of its part as well.
+fn labelled(scope: &str, heading: &str) -> String {
+    if scope.is_empty() { heading.to_owned() } else { format!("{scope}title {heading}") }
 }
 
 /// A table that may be wider than a phone.
