@@ -125,7 +125,6 @@ async fn browse(variable: &str, value: impl AsRef<OsStr>) -> Outcome {
     }
     let ended = browser.kill_on_drop(true).output().await?;
     let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    println!("{said}");
     if ended.status.success() { Ok(()) } else { Err(failed(said)) }
 }
 
