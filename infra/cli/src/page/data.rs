@@ -69,6 +69,15 @@ impl Pace {
             false => Self { executions: seconds(5), runs: seconds(10), live_runs: NEVER },
         }
     }
+
+    /// How old an answer of the warehouse may be.
+    fn of_runs(self, live: bool, may_query: bool) -> Duration {
+        match (may_query, live) {
+            (false, _) => NEVER,
+            (true, true) => self.live_runs,
+            (true, false) => self.runs,
+        }
+    }
 }
 
 /// One sequence of questions.
@@ -149,7 +158,7 @@ impl Data {
             let stack = reader.stack().await?;
             unresolved(&mut reader.aws, &stack).await
         };
-        self.runs.get(self.fresh(live, may_query), PATIENCE_WITH_A_WAREHOUSE, ask).await
+        self.runs.get(self.pace.of_runs(live, may_query), PATIENCE_WITH_A_WAREHOUSE, ask).await
     }
 
     async fn rows(&self, asked: &Asked, may_query: bool) -> Answer<Vec<Shown>> {
@@ -162,15 +171,7 @@ impl Data {
             let show = Show { run, audit: Some(audit), limit: ROWS, as_json: false };
             shown(&mut reader.aws, &stack, &show).await
         };
-        kept.get(self.fresh(asked.live, may_query), PATIENCE_WITH_A_WAREHOUSE, ask).await
-    }
-
-    fn fresh(&self, live: bool, may_query: bool) -> Duration {
-        match (may_query, live) {
-            (false, _) => NEVER,
-            (true, true) => self.pace.live_runs,
-            (true, false) => self.pace.runs,
-        }
+        kept.get(self.pace.of_runs(asked.live, may_query), PATIENCE_WITH_A_WAREHOUSE, ask).await
     }
 }
 
@@ -214,5 +215,24 @@ impl Reader {
             self.ended.insert(arn.to_owned(), execution.clone());
         }
         Ok(execution)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_left_open_wakes_no_warehouse_on_aws() {
+        let seconds = Duration::from_secs;
+        for (is_local, live, may_query, age) in [
+            (false, true, true, NEVER),
+            (false, false, true, seconds(10)),
+            (true, true, true, seconds(2)),
+            (true, false, true, seconds(1)),
+            (true, false, false, NEVER),
+        ] {
+            assert_eq!(Pace::of(is_local).of_runs(live, may_query), age, "{is_local} {live} {may_query}");
+        }
     }
 }

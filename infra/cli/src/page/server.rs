@@ -176,3 +176,23 @@ fn asked(query: &str) -> Asked {
         live: fields.contains_key("live"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_an_execution_and_a_run_of_an_audit() {
+        let run = |run: &str| Some(("dev.a".to_owned(), run.to_owned()));
+        for (query, execution, of, live) in [
+            ("", None, None, false),
+            ("execution=&live=1", None, None, true),
+            ("execution=a%20b", Some("a b"), None, false),
+            ("audit=dev.a&run=4%262", None, run("4&2"), false),
+            ("run=42", None, None, false),
+        ] {
+            let expected = Asked { execution: execution.map(str::to_owned), run: of, live };
+            assert_eq!(asked(query), expected, "{query}");
+        }
+    }
+}

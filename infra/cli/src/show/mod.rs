@@ -70,7 +70,7 @@ pub(crate) struct OfKind {
 /// Prints a run that is unresolved.
 ///
 /// # Errors
-/// As [`shown`].
+/// If no audit has it unresolved, or the warehouse does not answer.
 pub async fn show(place: &Place, what: &Show, environment: &[(&str, &str)], mut print: impl FnMut(&str)) -> Result<()> {
     let mut aws = Calls::start(environment)?;
     let stack = place.stack(&mut aws).await?;
