@@ -100,11 +100,13 @@ const ofThePage = {
     assert.equal(await page.evaluate(() => document.activeElement.id), "event", "the focus stays");
   },
   "executions, statements, runs and mails arrive": async () => {
-    await until("mails", () => document.querySelectorAll(".mail, .card").length >= 4);
+    await until("mails", () => document.querySelectorAll(".mail").length === 4);
+    await until("cards", () => document.querySelectorAll(".chat .card").length === 4);
     await until("runs", () => document.querySelectorAll("#runs tbody tr").length === 4);
     assert.match(await text("#executions"), /SUCCEEDED.*submit|SUCCEEDED.*notify/s);
     assert.match(await text("#statements"), /dev\.enriched_orders_sp.*FINISHED.*dev\.audit_orders_sp.*FINISHED/s);
-    assert.match(await text("#inbox"), /Mismatch between S3 staging and Redshift for the run id 42/);
+    assert.match(await text(".mail:last-of-type"), /for the run id 4\d/);
+    assert.match(await text(".chat"), /for the run id 4\d.*loader show 4\d/s);
     await picture("page");
   },
   "the rows of a run stand beside each other": async () => {

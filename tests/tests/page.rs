@@ -24,7 +24,8 @@ struct Shown {
 
 impl Shown {
     async fn start() -> Any<Self> {
-        let stack = Stack::start(&Options::default(), |_| ()).await?;
+        let options = Options { parameters: vec!["ChatTopic=true".to_owned()], ..Options::default() };
+        let stack = Stack::start(&options, |_| ()).await?;
         let page = LocalPage::start(&stack).await?;
         Ok(Self { stack, page })
     }

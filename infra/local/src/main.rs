@@ -60,7 +60,11 @@ async fn run(command: Command) -> Result<()> {
                 std::fs::read_to_string(&file).map_err(|e| Error::doing(&file.display().to_string(), e))
             };
             let sql = sql.map(read).transpose()?;
-            let parameters = parameters.map_or(Ok(Vec::new()), |file| up::parameters(&file))?;
+            let mut parameters = parameters.map_or(Ok(Vec::new()), |file| up::parameters(&file))?;
+            // The page shows what a chat would.
+            if !parameters.iter().any(|parameter| parameter.starts_with("ChatTopic=")) {
+                parameters.push("ChatTopic=true".to_owned());
+            }
             let options = Options { port, database_url, sql, parameters, ..Options::default() };
             // One listener for both: a signal between two would be lost.
             let mut stop = std::pin::pin!(interrupted());

@@ -9,7 +9,7 @@ use loader::runs::{Change, change};
 use loader::{Error, Moment, Place, Result, rerun};
 use redshift_data_local::Service;
 use redshift_data_local::faults::{Fault, FaultKind};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::demo::{FIX, FIXED, announce_to};
 use crate::notifications::{Inbox, Received};
@@ -24,7 +24,7 @@ const OF_EXECUTIONS: &str = "/";
 /// The page, and what keeps its inbox. Dropping it ends both.
 pub struct LocalPage {
     page: Page,
-    reader: JoinHandle<()>,
+    _readers: JoinSet<()>,
 }
 
 impl LocalPage {
@@ -33,10 +33,15 @@ impl LocalPage {
     /// # Errors
     /// If the queue cannot be made, or a tool is missing.
     pub async fn start(stack: &Stack) -> Result<Self> {
-        let topic = stack.outputs.get("TopicArn");
-        let inbox = Inbox::subscribe_as("redshift-loader-page", &stack.aws, topic).await?;
         let messages = Arc::new(Mutex::new(Vec::new()));
-        let reader = tokio::spawn(keep(inbox, messages.clone()));
+        let mut readers = JoinSet::new();
+        for (queue, topic) in [("redshift-loader-page", "TopicArn"), ("redshift-loader-page-chat", "ChatTopicArn")] {
+            let topic = stack.outputs.get(topic);
+            if !topic.is_empty() {
+                let inbox = Inbox::subscribe_as(queue, &stack.aws, topic).await?;
+                readers.spawn(keep(inbox, messages.clone()));
+            }
+        }
         let environment: Vec<_> =
             stack.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let buttons = Buttons {
@@ -47,24 +52,12 @@ impl LocalPage {
             messages,
         };
         let options = Options { place: place(), port: None, environment, local: Some(Arc::new(buttons)) };
-        match Page::start(options).await {
-            Ok(page) => Ok(Self { page, reader }),
-            Err(error) => {
-                reader.abort();
-                Err(error)
-            }
-        }
+        Ok(Self { page: Page::start(options).await?, _readers: readers })
     }
 
     /// Its address, with the key.
     pub fn url(&self) -> &str {
         &self.page.url
-    }
-}
-
-impl Drop for LocalPage {
-    fn drop(&mut self) {
-        self.reader.abort();
     }
 }
 

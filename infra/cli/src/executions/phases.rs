@@ -56,7 +56,8 @@ impl Phase {
             "RunStep" | "FindStep" | "JudgeStep" | "HasStepEnded" | "CancelStep" | "WaitForStep" => Self::Emr,
             "Submit" | "HasEnded" | "Wait" | "Check" | "BackOff" | "Next" => Self::Procedures,
             "Notify" => Self::Notify,
-            "Refused" | "StatementFailed" | "UnknownAnswer" | "CancelWhatRuns" | "NotifyFailure" | "Failed" => {
+            "Refused" | "StatementFailed" | "UnknownAnswer" | "CancelWhatRuns" | "Failed" => Self::Cleanup,
+            "ComposeFailure" | "AddressFailure" | "NotifyFailure" | "NotifyInShort" | "HasChat" | "NotifyChat" => {
                 Self::Cleanup
             }
             _ => Self::Other,

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::labelled;
+use super::markdown::markdown;
 use crate::page::action::Message;
 
 /// The inbox, the newest first. `scope` begins each id.
@@ -67,10 +68,10 @@ fn chat(thread: &Thread<'_>) -> Markup {
             @for card in &thread.cards {
                 @let content = &card.json["content"];
                 div class="card" {
-                    h3 { (content["title"].as_str().unwrap_or(&card.subject)) }
-                    pre { (content["description"].as_str().unwrap_or_default().trim_end()) }
+                    h3 { (markdown(content["title"].as_str().unwrap_or(&card.subject))) }
+                    div class="text" { (markdown(content["description"].as_str().unwrap_or_default().trim_end())) }
                     @let steps: Vec<&str> = content["nextSteps"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                    @if !steps.is_empty() { ul { @for step in steps { li { (step) } } } }
+                    @if !steps.is_empty() { ul { @for step in steps { li { (markdown(step)) } } } }
                     @if let Some(at) = card.at { p class="when" { (at) " UTC" } }
                 }
             }

@@ -4,6 +4,7 @@
 
 mod executions;
 mod inbox;
+mod markdown;
 mod runs;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
