@@ -54,7 +54,8 @@ async fn run(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<()> {
     let path = project("target/demo");
     std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/demo", e))?;
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    let pages = html(stack, [("The event", &first), ("Run 44 was fixed, and the event again", &second)]).await?;
+    let pages =
+        html(stack, [("The event", &first), (&format!("Run {FIXED} was fixed, and the event again"), &second)]).await?;
     for (file, text) in [("report.json", text), ("report.html", pages)] {
         std::fs::write(path.join(file), text).map_err(|e| Error::doing("write the report", e))?;
     }

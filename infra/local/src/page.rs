@@ -103,6 +103,10 @@ impl Local for Buttons {
         KNOWN.iter().map(choice).collect()
     }
 
+    fn correction(&self) -> String {
+        format!("Correct run {FIXED}")
+    }
+
     fn waiting(&self) -> Vec<String> {
         let left = self.data_api.faults().left();
         let name = |fault: &Fault| KNOWN.iter().find(|known| (known.kind)() == fault.kind).map(|known| known.text);

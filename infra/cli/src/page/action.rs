@@ -54,6 +54,8 @@ pub trait Local: Send + Sync {
     fn act(&self, action: Action) -> Doing<'_>;
     /// The faults that can be set.
     fn faults(&self) -> Vec<Choice>;
+    /// What [`Action::Correct`] does, on its button.
+    fn correction(&self) -> String;
     /// The faults that are set and have not struck yet.
     fn waiting(&self) -> Vec<String>;
     /// The notifications so far, the oldest first.

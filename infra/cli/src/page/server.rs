@@ -120,6 +120,7 @@ async fn page(State(site): State<Arc<Site>>, uri: Uri) -> Html<String> {
     let asked = asked(uri.query().unwrap_or_default());
     let local = site.local.as_ref().map(|local| OfLocal {
         faults: local.faults(),
+        correction: local.correction(),
         waiting: local.waiting(),
         inbox: local.inbox(),
     });

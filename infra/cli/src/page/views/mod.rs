@@ -28,6 +28,7 @@ pub(super) const ICON: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBo
 /// What is shown of the local stack alone.
 pub(super) struct OfLocal {
     pub(super) faults: Vec<Choice>,
+    pub(super) correction: String,
     pub(super) waiting: Vec<String>,
     pub(super) inbox: Vec<Message>,
 }
@@ -156,7 +157,7 @@ fn buttons(local: &OfLocal, chosen: Option<&Execution>) -> Markup {
                     button id="fault" { "Set the fault" }
                 }
                 form method="post" action="mend" { button id="mend" { "Clear faults" } }
-                form method="post" action="correct" { button id="correct" { "Correct run 44" } }
+                form method="post" action="correct" { button id="correct" { (local.correction) } }
                 @if let Some(execution) = failed {
                     form method="post" action="again" {
                         input type="hidden" name="execution" value=(execution.summary.arn);
