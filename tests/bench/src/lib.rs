@@ -2,6 +2,9 @@
 //! name; timings are compared within one run, and a program fails if a claim of the documentation does not hold.
 
 pub mod cost;
+pub mod definition;
+pub mod prices;
+pub mod stack;
 #[cfg(feature = "figures")]
 pub mod tls;
 
