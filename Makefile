@@ -80,7 +80,7 @@ $(BROWSER)/.ready: tests/browser/install.sh tests/browser/unpack.mjs tests/brows
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
 	@$(RUN) --profile local -p tests --bin chaos -- $(SEED)
 
-cost: ## What waiting costs, beside fixed loops
+cost: ## What waiting costs beside its rivals, and a stack a month
 	@$(MEASURE) cost
 
 bench: setup release bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python

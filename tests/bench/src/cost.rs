@@ -384,4 +384,30 @@ mod tests {
             assert_eq!(cheaper, shortest.zip(longest), "{}", way.name);
         }
     }
+
+    #[test]
+    fn the_documentation_states_what_is_at_stake() {
+        let text = std::fs::read_to_string(loader::tools::project("docs/BENCHMARKS.md")).expect("the documentation");
+        let Ways { ours, notes, samples: [half_minute, two_minutes], callback, callback_with_looks, durable } = ways();
+        let saved = |way: &Way| LOADS.map(|load| load.waiting_a_year(&ours) - load.waiting_a_year(way));
+        let [daily, often] = saved(&callback);
+        let day = |way: &Way| way.cost(DAY as f64).dollars * 365.0;
+        let mut stated = vec![
+            format!("${daily:.2} a year more"),
+            format!("${often:.2} for the one every 15 minutes"),
+            format!("${:.2} a year with our loop, and ${:.2} with that", day(&ours), day(&callback_with_looks)),
+        ];
+        stated.extend([durable, two_minutes].map(|way| {
+            let [daily, often] = saved(&way);
+            format!("saves ${daily:.2} and ${often:.2}")
+        }));
+        stated.extend([notes, half_minute, two_minutes, callback, callback_with_looks, durable, ours].map(|way| {
+            let [daily, often] = LOADS.map(|load| load.waiting_a_year(&way));
+            format!("{daily:.2} {often:.2}")
+        }));
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for stated in stated {
+            assert!(text.contains(&stated), "{stated}");
+        }
+    }
 }

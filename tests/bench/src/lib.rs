@@ -4,6 +4,7 @@
 pub mod cost;
 pub mod definition;
 pub mod prices;
+pub mod published;
 pub mod stack;
 #[cfg(feature = "figures")]
 pub mod tls;

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bench::published;
 use bench::tls::Authority;
 use loader::terminal::{bar, numbers, table};
 use loader::tools;
@@ -126,7 +127,11 @@ async fn run() -> Any<()> {
     bench::report("bench/report.json", &json(&rows))?;
     draw(&rows, &project("tests/bench/figures/bench.svg"))?;
     println!("figure: tests/bench/figures/bench.svg\n");
-    if claims(&rows) { Ok(()) } else { Err("not as claimed".into()) }
+    let holds = claims(&rows);
+    if let Some(ratio) = ratio_of_inits(&rows) {
+        println!("\n{}", published::beside(ratio));
+    }
+    if holds { Ok(()) } else { Err("not as claimed".into()) }
 }
 
 async fn subjects(dir: &Path) -> Any<Vec<Subject>> {
@@ -257,6 +262,14 @@ fn json(rows: &[Row]) -> Value {
         })
     });
     json!({"starts": ROUNDS - 1, "rows": rows.collect::<Vec<_>>()})
+}
+
+/// How many times as long the init of the Python functions takes as that of ours, at the median of the functions.
+fn ratio_of_inits(rows: &[Row]) -> Option<f64> {
+    let init = |name: &str| rows.iter().find(|row| row.subject == name).map(|row| row.init.median);
+    let ratio = |name: &&str| Some(init(&format!("{name} in Python"))? / init(name)?);
+    let ratios: Option<Vec<f64>> = FUNCTIONS.iter().map(ratio).collect();
+    ratios.map(|ratios| Spread::of(ratios.into_iter()).median)
 }
 
 /// Prints what is claimed of each function beside what was measured; whether all of it holds.
