@@ -105,6 +105,12 @@ impl Way {
         if let Rhythm::Fixed(interval) = self.rhythm { Some(interval) } else { None }
     }
 
+    /// How late the end is noticed, in seconds at the worst, if the event that reports it is lost; infinite without a look of
+    /// its own. Nothing for a way that needs no event.
+    pub fn lag_without_event(&self) -> Option<f64> {
+        if let Rhythm::Told(look) = self.rhythm { Some(look.unwrap_or(f64::INFINITY)) } else { None }
+    }
+
     /// When the execution's history is full, in seconds; never within the day that a statement may take.
     pub fn dies_after(&self) -> Option<u64> {
         let dies = |seconds: u64| self.cost(seconds as f64).used.events > MOST_EVENTS;

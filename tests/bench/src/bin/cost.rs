@@ -57,17 +57,22 @@ fn statements(ways: &Ways) {
     print(table);
 }
 
-/// From and until which duration a way costs less than ours, when its history is full, and a year of it for two loads.
+/// From and until which duration a way costs less than ours, what a lost event does to it, when its history is full, and a
+/// year of it for two loads.
 fn rivals(ways: &Ways) {
     let [daily, often] = LOADS;
     let header = |load: &Load| format!("a year, {}", load.name);
-    let mut table = table(["way", "cheaper than ours", "history is full after", &header(&daily), &header(&often)]);
+    let (daily_name, often_name) = (header(&daily), header(&often));
+    let mut table =
+        table(["way", "cheaper than ours", "lag without event", "history is full after", &daily_name, &often_name]);
     for way in ways.all() {
         let cheaper = way.cheaper_than(&ways.ours).map(|(from, until)| format!("{} to {}", time(from), time(until)));
         let year = |load: &Load| format!("{:.2}", load.waiting_a_year(&way));
         table.add_row([
             way.name.to_owned(),
             cheaper.unwrap_or("-".to_owned()),
+            way.lag_without_event()
+                .map_or("-".to_owned(), |lag| if lag.is_finite() { time(lag as u64) } else { "no end".to_owned() }),
             way.dies_after().map_or("-".to_owned(), time),
             year(&daily),
             year(&often),
@@ -122,8 +127,8 @@ fn draw(ways: &Ways, path: &Path) -> Any<()> {
     let (left, right) = area.split_horizontally(500);
     let seconds = |n: usize| CURVE[n] as f64;
     for (panel, title, range, mean_lag) in [
-        (&left, "Dollars for one statement", 0.00003..4.0, false),
-        (&right, "Mean lag in seconds (at least 0.01)", 0.01..100.0, true),
+        (&left, "Dollars for one statement", 0.00001..4.0, false),
+        (&right, "Mean lag in seconds (at least 0.01)", 0.01..200.0, true),
     ] {
         let mut chart = ChartBuilder::on(panel)
             .caption(title, ("sans-serif", 17))
