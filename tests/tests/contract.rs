@@ -302,6 +302,21 @@ fn the_documented_bounds_are_planned() {
     assert!(fits(8, 3) && fits(24, 1) && !fits(24, 2) && !fits(12, 3));
 }
 
+/// Filter policies choose by them. MiniStack drops them, so no suite sees them arrive.
+#[test]
+fn a_failure_has_its_attributes_wherever_it_is_sent() {
+    let machine = machine();
+    let sent = states(&machine).filter(|(_, s)| s["Resource"].as_str().is_some_and(|r| r.ends_with("sns:publish")));
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), 3);
+    for (name, state) in sent {
+        let attributes = state["Parameters"]["MessageAttributes"].as_object().expect("attributes");
+        assert_eq!(attributes.keys().collect::<Vec<_>>(), ["event", "severity", "error", "procedure"], "{name}");
+        assert!(attributes.values().all(|attribute| attribute["DataType"] == "String"), "{name}");
+        assert_eq!(attributes["event"]["StringValue"], "load_failed", "{name}");
+    }
+}
+
 /// One source for what a notification advises and what the operator's page lists.
 #[test]
 fn the_operators_page_says_what_to_do_as_notifications_do() {

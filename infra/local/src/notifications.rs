@@ -36,7 +36,7 @@ impl Inbox {
     }
 
     /// The same with a queue of another name: each gets all messages.
-    pub(crate) async fn subscribe_as(name: &str, aws: &SdkConfig, topic_arn: &str) -> Result<Self> {
+    pub async fn subscribe_as(name: &str, aws: &SdkConfig, topic_arn: &str) -> Result<Self> {
         let client = Client::new(aws);
         let created = client.create_queue().queue_name(name).send().await;
         let url = created.map_err(|e| Error::sdk("create a queue", e))?.queue_url.unwrap_or_default();
