@@ -385,9 +385,9 @@ impl Engine {
         let events = history(&self.sfn, &arn).await?;
         let entered: Vec<_> = events.iter().filter_map(HistoryEvent::state_entered_event_details).collect();
         let read = |text: Option<&str>| text.and_then(|t| serde_json::from_str::<Value>(t).ok()).unwrap_or_default();
-        let told = entered.iter().find(|state| state.name() == "NotifyFailure").and_then(|state| state.input());
-        let told = read(told);
-        let failed = entered.iter().find(|state| state.name() == "Failed").and_then(|state| state.input());
+        let input_of = |name: &str| entered.iter().find(|state| state.name() == name).and_then(|state| state.input());
+        let (composed, told) = (read(input_of("ComposeFailure")), read(input_of("NotifyFailure")));
+        let failed = input_of("Failed");
         let notified = failed.map(|input| read(Some(input)).get("NotNotified").is_none());
         let script = scripts.with(|all| all.remove(&name)).unwrap_or_default();
         // What differs by nature: names, ARNs and accounts.
@@ -407,22 +407,23 @@ impl Engine {
             cause: lambda_cause(&common(cause)),
             output: if ended.status == ExecutionStatus::Succeeded { read(ended.output()) } else { Value::Null },
             notified,
-            notice: notice(same(&told["Notice"])),
-            told: json!({"Cursor": told["Cursor"], "Statement": same(&told["Statement"]["Payload"])}),
+            notice: notice(&same(&told)),
+            told: json!({"Cursor": composed["Cursor"], "Statement": same(&composed["Statement"]["Payload"])}),
         })
     }
 }
 
-/// A notice without what differs by engine: the cause of a failed Lambda, and the hash of the execution's name.
-fn notice(mut notice: Value) -> Value {
-    if notice.is_object() {
-        notice["Payload"]["text"] = json!("TEXT");
-        notice["Payload"]["cause"] = json!("CAUSE");
-        notice["Payload"]["left_running"] = json!("LEFT");
-        let thread = &mut notice["Chat"]["metadata"]["threadId"];
-        *thread = json!(thread.as_str().map(str::len));
-    }
-    notice
+/// What is sent of a failure, without what differs by engine: the cause of a failed Lambda, and the hash of the execution's name.
+fn notice(told: &Value) -> Value {
+    let Some(payload) = told["Message"]["default"].as_str() else { return Value::Null };
+    let mut payload: Value = serde_json::from_str(payload).unwrap_or_default();
+    payload["text"] = json!("TEXT");
+    payload["cause"] = json!("CAUSE");
+    payload["left_running"] = json!("LEFT");
+    let short: Value = serde_json::from_str(told["Short"]["default"].as_str().unwrap_or_default()).unwrap_or_default();
+    let mut chat = told["Chat"].clone();
+    chat["metadata"]["threadId"] = json!(chat["metadata"]["threadId"].as_str().map(str::len));
+    json!({"Payload": payload, "Short": short, "Chat": chat})
 }
 
 /// The cause of a failed Lambda is a JSON string; engines add fields of their own.

@@ -1,7 +1,10 @@
 //! The SQL on the audit table: which runs are due, and what was notified. Pure text.
 
+use shared::run_id::{Sought, columns};
+use shared::sql::{UNRESOLVED, literal, moment};
+
 use crate::config::Audit;
-use crate::run::{Digest, MAX_SHOWN_CHARS, Run, RunId, Sought};
+use crate::run::{Digest, Run};
 
 /// What the ids in one UPDATE may take, as they are written, before another one is begun: well below the 100 KB of SQL
 /// that the Data API takes.
@@ -16,30 +19,14 @@ pub(crate) enum Notice {
     Resolved,
 }
 
-/// The condition that finds the rows of a run.
-pub(crate) fn condition(key: &str, run: &RunId) -> String {
-    match run.sought() {
-        Sought::Null => format!("{key} IS NULL"),
-        Sought::Id(id) => format!("{key} = {}", literal(id)),
-        Sought::Md5(hash) => format!("MD5({key}) = {}", literal(hash)),
-    }
-}
-
-/// An SQL text. Means the same on Redshift, where a backslash escapes, and on PostgreSQL, where it does not. A run's id
-/// is quoted even if it is a number: a column of numbers reads it, one of text needs it.
-fn literal(text: &str) -> String {
-    let quoted = text.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
-    quoted.collect::<Vec<_>>().join(" || CHR(92) || ")
-}
-
-/// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
-const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
 /// Resolved, and no message has said so.
 const CLOSABLE: &str = "status = 'RESOLVED' AND closed_by IS NULL";
 /// The execution that queries and marks. Cast, because Redshift does not document the type of a parameter.
 const EXECUTION: &str = "CAST(:execution AS VARCHAR(512))";
 /// Whether a row remembers that this execution has told of it.
 const REMEMBERED: &str = "STRPOS('|' || COALESCE(notified_by, ''), '|' || CAST(:execution AS VARCHAR(512)) || '|') > 0";
+/// How many executions have told of a row. An older version counted none: it is one at least.
+const TOLD: &str = "COALESCE(notified_count, CASE WHEN notified_at IS NULL THEN 0 ELSE 1 END)";
 /// The row is NEW: never notified, or changed since.
 const NEW: &str = "COALESCE(status, 'NEW') <> 'NOTIFIED'";
 /// When a run is due. One moment for the question and for the mark of a digest: that names no runs, so it has
@@ -54,7 +41,7 @@ pub(crate) struct When {
 
 impl When {
     fn now(self) -> String {
-        format!("(TIMESTAMP 'epoch' + {} * INTERVAL '1 second')", self.now)
+        moment(self.now)
     }
 
     /// 1 for a row that somebody has silenced, otherwise 0.
@@ -76,48 +63,41 @@ impl When {
 /// One row for each unresolved run and kind, in the order of the runs.
 pub(crate) fn unresolved_sql(audit: &Audit, when: When) -> String {
     let Audit { table, key, time } = audit;
+    let [head, rest] = id_in_result("run_key");
     format!(
-        "SELECT {}, kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
+        "SELECT {head}, kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, MIN(at) AS first_at, MAX(at) AS last_at, \
          SUM(due) AS due, MAX(changed_in) AS changed_in, \
          CAST(EXTRACT(EPOCH FROM {now}) - EXTRACT(EPOCH FROM COALESCE(MIN(seen), {now})) AS BIGINT) AS waiting, \
-         MAX(silenced) AS silenced, 0 AS resolved_at, {}, \
+         MAX(silenced) AS silenced, 0 AS resolved_at, {rest}, \
          CAST(SUM(CASE WHEN is_new = 1 THEN row_count ELSE 0 END) AS BIGINT) AS changed, \
          CAST(EXTRACT(EPOCH FROM MIN(seen)) AS BIGINT) AS since, MAX(told) AS told, \
          CAST(EXTRACT(EPOCH FROM MAX(told_at)) AS BIGINT) AS last_told FROM (\
          SELECT {key} AS run_key, COALESCE(kind, 'UNKNOWN') AS kind, {time} AS at, first_seen_at AS seen, \
          COALESCE(changed_in, 0) AS changed_in, COALESCE(row_count, 1) AS row_count, {} AS due, {} AS silenced, \
          CASE WHEN {NEW} THEN 1 ELSE 0 END AS is_new, \
-         COALESCE(notified_count, CASE WHEN notified_at IS NULL THEN 0 ELSE 1 END) AS told, notified_at AS told_at \
+         {TOLD} AS told, notified_at AS told_at \
          FROM {table} WHERE {UNRESOLVED}) unresolved \
          GROUP BY run_key, kind ORDER BY run_key, kind",
-        head_of("run_key"),
-        rest_of("run_key"),
         when.due(),
         when.silenced(),
         now = when.now()
     )
 }
 
-/// A run's id in a result: the Data API has at most 64 KB in a row, and an id may be as long. A long one is cut, and
-/// [`rest_of`] has its length and hash. The first column of a result.
-fn head_of(key: &str) -> String {
-    format!("LEFT(CAST({key} AS VARCHAR(65535)), {}) AS run_head", MAX_SHOWN_CHARS + 1)
-}
-
-/// What stands for the rest of an id that is cut. The last columns of a result.
-fn rest_of(key: &str) -> String {
-    format!("LENGTH(CAST({key} AS VARCHAR(65535))) AS run_length, MD5(CAST({key} AS VARCHAR(65535))) AS run_md5")
+/// A run's id in a result: the first column, and those at the end.
+fn id_in_result(column: &str) -> [String; 2] {
+    let [head, length, md5] = columns(column);
+    [format!("{head} AS run_head"), format!("{length} AS run_length, {md5} AS run_md5")]
 }
 
 /// One row for each run that was notified, has become clean in the last 7 days, and has had no "resolved" message yet. What
 /// is older is no news: these messages may have been switched on today.
 pub(crate) fn resolved_sql(audit: &Audit, when: When) -> String {
+    let [head, rest] = id_in_result("run_key");
     format!(
-        "SELECT {}, 'RESOLVED' AS kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, NULL AS first_at, NULL AS last_at, \
-         1 AS due, MAX(changed_in) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {} \
+        "SELECT {head}, 'RESOLVED' AS kind, CAST(SUM(row_count) AS BIGINT) AS mismatches, NULL AS first_at, NULL AS last_at, \
+         1 AS due, MAX(changed_in) AS changed_in, 0 AS waiting, 0 AS silenced, {RESOLVED_AT} AS resolved_at, {rest} \
          {} ORDER BY run_key",
-        head_of("run_key"),
-        rest_of("run_key"),
         clean_runs(audit, when)
     )
 }
@@ -155,7 +135,7 @@ impl Notice {
         match self {
             Self::Mismatch => format!(
                 "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = {now}, \
-                 notified_count = CASE WHEN {REMEMBERED} THEN notified_count ELSE COALESCE(notified_count, 0) + 1 END, \
+                 notified_count = CASE WHEN {REMEMBERED} THEN notified_count ELSE {TOLD} + 1 END, \
                  notified_by = CASE WHEN {REMEMBERED} \
                  THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END",
                 now = when.now()
@@ -255,6 +235,8 @@ pub(crate) fn mark_digest_sql(audit: &Audit, when: When, notice: Notice, digest:
 
 #[cfg(test)]
 mod tests {
+    use shared::RunId;
+
     use super::*;
 
     const WHEN: When = When { remind_after_hours: 0, now: 1_000 };
@@ -304,17 +286,6 @@ mod tests {
             "{sql}"
         );
         assert!(resolved_sql(&audit, when).contains(&clean_runs(&audit, when)));
-    }
-
-    #[test]
-    fn a_run_is_found_by_a_condition_that_quotes() {
-        let condition = |id: Option<&str>| super::condition("run_id", &RunId::from(id));
-        assert_eq!(condition(None), "run_id IS NULL");
-        assert_eq!(condition(Some("007")), "run_id = '007'");
-        assert_eq!(condition(Some("it's")), "run_id = 'it''s'");
-        assert_eq!(condition(Some("a\\' OR 1=1")), "run_id = 'a' || CHR(92) || ''' OR 1=1'");
-        let long = RunId::of_result(Some("x".repeat(257)), Some(300), Some("900150983cd24fb0d6963f7d28e17f72".into()));
-        assert_eq!(super::condition("run_id", &long), "MD5(run_id) = '900150983cd24fb0d6963f7d28e17f72'");
     }
 
     /// `queries.sql` shows what the function asks, and is linted as Redshift's SQL. BLESS=1 writes it again.

@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use aws_sdk_redshiftdata::Client;
 use shared::statement::Query;
-use shared::{Error, ErrorKind, Result, StatementId};
+use shared::{Error, ErrorKind, Result, RunId, StatementId};
 use tracing::info;
 
 use crate::audit_sql::{Notice, When, mark_digest_sql, mark_sql, resolved_sql, unresolved_sql};
 use crate::config::{Audit, Config};
 use crate::query::{self, Pages, Row};
-use crate::run::{Digest, Mismatches, Run, RunId};
+use crate::run::{Digest, Mismatches, Run};
 
 /// The audit table, as one invocation works on it.
 #[derive(Debug, Clone, Copy)]

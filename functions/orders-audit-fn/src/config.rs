@@ -37,8 +37,6 @@ pub struct Stack {
     pub dashboard: Option<String>,
     /// The topic that a chat is subscribed to.
     pub chat_topic_arn: Option<String>,
-    /// How many audits it tells of.
-    pub audits: usize,
 }
 
 impl Stack {
@@ -57,8 +55,15 @@ pub struct Audited {
     pub words: Words,
     /// What it is called: schema and table without quotes and `_audit`.
     pub name: String,
-    /// The same, where it has to be told from others.
-    pub label: Option<String>,
+    /// Whether it has to be told from others.
+    pub is_one_of_several: bool,
+}
+
+impl Audited {
+    /// Its name, where it has to be told from others.
+    pub fn label(&self) -> Option<&str> {
+        self.is_one_of_several.then_some(&self.name)
+    }
 }
 
 /// The audit table and the columns that tell its runs apart.
@@ -151,7 +156,7 @@ impl Config {
         };
         let (name, dashboard) = (given("STACK_NAME"), given("DASHBOARD_URL"));
         Ok(Self {
-            stack: Stack { name, dashboard, chat_topic_arn, audits: audits.len() },
+            stack: Stack { name, dashboard, chat_topic_arn },
             load_topic_arn,
             audits: labelled(audits, &words, &own_words(&text("NOTIFICATION_WORDS", "{}"))?)?,
             target: TargetFields::from_env(&var).try_into().map_err(wrong)?,
@@ -197,10 +202,9 @@ fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>)
     if let Some(twice) = labels.iter().enumerate().find(|(n, label)| labels[..*n].contains(label)).map(|(n, _)| n) {
         return Err(wrong(format!("AUDIT_TABLES has two tables that would be known as {}: rename one", labels[twice])));
     }
-    let several = audits.len() > 1;
-    let with_words = |(n, audit): (usize, Audit)| {
-        let label = several.then(|| labels[n].clone());
-        let before = |text: &str| label.as_ref().map_or_else(|| text.to_owned(), |label| format!("{label}: {text}"));
+    let is_one_of_several = audits.len() > 1;
+    let with_words = |(audit, name): (Audit, String)| {
+        let before = |text: &str| if is_one_of_several { format!("{name}: {text}") } else { text.to_owned() };
         let fallback = OwnWords::default();
         let own = own.iter().find(|(name, _)| is_of(name, &audit)).map_or(&fallback, |(_, own)| own);
         let subject = match &own.subject {
@@ -211,9 +215,9 @@ fn labelled(audits: Vec<Audit>, words: &Words, own: &BTreeMap<String, OwnWords>)
             Some(title) => check_title("NOTIFICATION_WORDS", title.clone())?,
             None => before(&words.title),
         };
-        Ok(Audited { audit, words: Words { subject, title }, name: labels[n].clone(), label })
+        Ok(Audited { audit, words: Words { subject, title }, name, is_one_of_several })
     };
-    audits.into_iter().enumerate().map(with_words).collect()
+    audits.into_iter().zip(labels).map(with_words).collect()
 }
 
 /// `dev.payments` of `dev.payments_audit`: it does not depend on which other tables there are, because people filter by it.
@@ -291,7 +295,7 @@ mod tests {
         let audits = config.expect("valid").audits;
         let all: Vec<_> = audits
             .iter()
-            .map(|a| (a.label.as_deref().unwrap_or_default(), &*a.audit.key, &*a.audit.time, &*a.words.subject))
+            .map(|a| (a.label().unwrap_or_default(), &*a.audit.key, &*a.audit.time, &*a.words.subject))
             .collect();
         assert_eq!(
             all,
@@ -303,7 +307,7 @@ mod tests {
         );
         assert!(audits[1].words.title.starts_with("shop.Pay,ments: Mismatch between"));
         let alone = with("AUDIT_TABLES", "dev.orders_audit").expect("valid").audits;
-        assert!(alone[0].label.is_none() && alone[0].words.subject == "S3 Staging vs Redshift mismatch");
+        assert!(alone[0].label().is_none() && alone[0].words.subject == "S3 Staging vs Redshift mismatch");
         for (name, value, says) in [
             ("AUDIT_TABLES", "dev.a,dev.A", "names dev.A twice"),
             ("AUDIT_TABLES", "dev.a,dev.a_audit", "two tables that would be known as dev.a"),

@@ -21,7 +21,7 @@ use shared::error::cut;
 use shared::metrics::{self, Metric};
 use shared::runtime::Lazy;
 use shared::{Error, ErrorKind, Ids, Result, StatementId, runtime, span};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::audit_sql::{Notice, When};
 use crate::audit_table::{AuditTable, Runs};
@@ -90,20 +90,36 @@ async fn tell_of_end(
         is_chat: false,
         deadline,
     };
-    let chat = config.stack.chat_topic_arn.as_deref();
-    let chat = chat.map(|topic_arn| Publisher { topic_arn, is_chat: true, ..load });
     let notifications = [notification::load_not_ended(&config.stack, &ended)?];
-    for publisher in std::iter::once(load).chain(chat) {
-        let Sent { failed, stopped, .. } = publisher.send(notifications.iter()).await?;
-        if let Some(error) = stopped {
-            return Err(error);
-        }
-        if let Some((_, why)) = failed.first() {
-            let text = format!("the end of an execution could not be told of: {why}");
-            return Err(Error::new(ErrorKind::NotificationsIncomplete, text));
-        }
+    let Sent { failed, stopped, .. } = load.send(notifications.iter()).await?;
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    if let Some((_, why)) = failed.first() {
+        let text = format!("the end of an execution could not be told of: {why}");
+        return Err(Error::new(ErrorKind::NotificationsIncomplete, text));
+    }
+    if let Some(topic_arn) = config.stack.chat_topic_arn.as_deref() {
+        tell_chat(Publisher { topic_arn, is_chat: true, ..load }, notifications.iter()).await;
     }
     Ok(json!({"Notified": 1}))
+}
+
+/// Sends what people have been told to the chat as well. What the chat does not take is logged, and not an error: another try would tell
+/// people again. Returns how many it did not take, and whether it would take no other.
+async fn tell_chat(chat: Publisher<'_>, told: impl Iterator<Item = &Notification> + Clone) -> (usize, bool) {
+    let all = told.clone().count();
+    let (sent, why, is_over) = match chat.send(told).await {
+        Ok(Sent { sent, failed, stopped }) => {
+            let why = stopped.as_ref().map(Error::to_string).or(failed.into_iter().next().map(|(_, why)| why));
+            (sent.len(), why, stopped.is_some())
+        }
+        Err(error) => (0, Some(error.to_string()), true),
+    };
+    if let Some(why) = why {
+        warn!(failed = all - sent, "the chat was not told: {why}");
+    }
+    (all - sent, is_over)
 }
 
 /// Notifies about every table; one that fails keeps no other from being told of.
@@ -137,34 +153,40 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     async fn audit(&self, audited: &Audited) -> Result<Report> {
         let Self { config, execution, end, .. } = *self;
-        let Audited { audit, words, name, label } = audited;
+        let label = audited.label();
         let deadline = end.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH);
         // A statement's name takes no more than these.
-        let part = label.as_ref().map(|label| label.replace(|c: char| !c.is_ascii_alphanumeric(), "_") + "/");
+        let part = label.map(|label| label.replace(|c: char| !c.is_ascii_alphanumeric(), "_") + "/");
         let prefix = format!("{}notify/{}", execution_prefix(execution), part.unwrap_or_default());
         // A query that is cancelled then still leaves time to report it.
         let last = end.checked_sub(Duration::from_secs(5)).unwrap_or(SystemTime::UNIX_EPOCH);
         let when = When { remind_after_hours: config.remind_after_hours, now: self.now };
-        let table =
-            AuditTable { client: self.warehouse, config, audit, execution, prefix: &prefix, when, deadline: last };
+        let table = AuditTable {
+            client: self.warehouse,
+            config,
+            audit: &audited.audit,
+            execution,
+            prefix: &prefix,
+            when,
+            deadline: last,
+        };
         let publisher = Publisher {
             client: self.topic,
             topic_arn: &config.topic_arn,
-            audit: Some(name),
-            several: label.is_some(),
+            audit: Some(&audited.name),
+            several: audited.is_one_of_several,
             is_chat: false,
             deadline,
         };
         let chat = config.stack.chat_topic_arn.as_deref();
         let chat = chat.map(|topic_arn| Publisher { topic_arn, is_chat: true, ..publisher });
-        let composer =
-            Composer { stack: &config.stack, audit, name, words, execution, workflow: &self.ids.workflow_run };
+        let composer = Composer { stack: &config.stack, audited, execution, workflow: &self.ids.workflow_run };
         let mut job = Job {
             table,
             publisher,
-            chat,
             composer,
-            report: Report::default(),
+            report: Report { chat_failed: chat.map(|_| 0), ..Report::default() },
+            chat,
             unmarked: Vec::new(),
             tried: 0,
             mark_at: CHUNK,
@@ -172,10 +194,9 @@ impl Invocation<'_> {
         let outcome = job.run().await;
         let Job { report, .. } = job;
         outcome?;
-        info!(audit = label.as_deref(), unresolved_runs = report.unresolved, notified = report.notified, "notified");
+        info!(audit = label, unresolved_runs = report.unresolved, notified = report.notified, "notified");
         // CloudWatch takes only ASCII as a dimension.
-        let ascii = |label: &String| label.chars().flat_map(char::escape_default).collect::<String>();
-        let dimension = label.as_ref().map(ascii);
+        let dimension = label.map(|label| label.chars().flat_map(char::escape_default).collect::<String>());
         self.measure(dimension.as_deref().map(|label| ("Audit", label)), &report);
         Ok(report)
     }
@@ -191,7 +212,7 @@ impl Invocation<'_> {
     /// # Errors
     /// One that a retry can cure, if there is one, otherwise the first; its text names every table that failed.
     fn together(&self, outcomes: Vec<Result<Report>>) -> Result<Value> {
-        let labels = self.config.audits.iter().map(|audited| audited.label.clone().unwrap_or_default());
+        let labels = self.config.audits.iter().map(|audited| audited.name.clone());
         let (mut sum, mut each, mut failed) = (Report::default(), Map::new(), Vec::new());
         for (label, outcome) in labels.zip(outcomes) {
             let answer = outcome.and_then(|report| {
@@ -242,6 +263,8 @@ struct Report {
     waiting_seconds: i64,
     /// Messages of all kinds that were to be sent.
     wanted: usize,
+    /// Those that people got, and the chat did not; nothing without a chat.
+    chat_failed: Option<usize>,
     notified: usize,
     resolved: usize,
     failed: Vec<(String, String)>,
@@ -360,42 +383,42 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The places of what went out, to the chat as well if there is one. After what stops everything nothing goes out, and all is
-    /// counted still.
+    /// The places of what went out. After what stops everything nothing goes out, and all is counted still.
     async fn publish(&mut self, notice: Notice, notifications: &[Notification]) -> Vec<usize> {
         self.report.wanted += notifications.len();
-        let mut sent = self.publish_to(self.publisher, notifications, (0..notifications.len()).collect()).await;
-        if let Some(chat) = self.chat {
-            sent = self.publish_to(chat, notifications, sent).await;
-        }
-        match notice {
-            Notice::Mismatch => self.report.notified += sent.len(),
-            Notice::Resolved => self.report.resolved += sent.len(),
-        }
-        sent
-    }
-
-    /// Sends those of these places; returns the places of what went out.
-    async fn publish_to(
-        &mut self,
-        publisher: Publisher<'_>,
-        notifications: &[Notification],
-        places: Vec<usize>,
-    ) -> Vec<usize> {
         if self.report.stopped.is_some() {
             return Vec::new();
         }
-        let outcome = match publisher.send(places.iter().map(|place| &notifications[*place])).await {
+        let outcome = match self.publisher.send(notifications.iter()).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.report.stopped = Some(error);
                 return Vec::new();
             }
         };
-        let name = |place: usize| notifications[places[place]].name().to_owned();
+        let name = |place: usize| notifications[place].name().to_owned();
         self.report.failed.extend(outcome.failed.into_iter().map(|(place, why)| (name(place), why)));
+        match notice {
+            Notice::Mismatch => self.report.notified += outcome.sent.len(),
+            Notice::Resolved => self.report.resolved += outcome.sent.len(),
+        }
         self.report.stopped = outcome.stopped;
-        outcome.sent.into_iter().map(|place| places[place]).collect()
+        self.tell_chat(outcome.sent.iter().map(|place| &notifications[*place])).await;
+        outcome.sent
+    }
+
+    /// Tells the chat, unless it has shown that it takes nothing.
+    async fn tell_chat(&mut self, told: impl Iterator<Item = &Notification> + Clone) {
+        let Some(failed) = &mut self.report.chat_failed else { return };
+        let Some(chat) = self.chat else {
+            *failed += told.count();
+            return;
+        };
+        let (not_taken, is_over) = tell_chat(chat, told).await;
+        *failed += not_taken;
+        if is_over {
+            self.chat = None;
+        }
     }
 }
 
@@ -443,6 +466,7 @@ impl Report {
         self.waiting_seconds = self.waiting_seconds.max(other.waiting_seconds);
         self.notified += other.notified;
         self.resolved += other.resolved;
+        self.chat_failed = [self.chat_failed, other.chat_failed].into_iter().flatten().reduce(|a, b| a + b);
     }
 
     fn answer(&self) -> Result<Value> {
@@ -452,9 +476,13 @@ impl Report {
         if !self.failed.is_empty() {
             return Err(Error::new(ErrorKind::NotificationsIncomplete, self.counts()));
         }
-        Ok(json!({
+        let mut answer = json!({
             "UnresolvedRuns": self.unresolved, "Notified": self.notified, "Resolved": self.resolved, "Failed": 0,
-        }))
+        });
+        if let Some(failed) = self.chat_failed {
+            answer["ChatFailed"] = json!(failed);
+        }
+        Ok(answer)
     }
 }
 

@@ -14,7 +14,7 @@ use shared::runtime::Lazy;
 use shared::{Error, ErrorKind, Result, shown};
 use tracing::warn;
 
-use crate::notification::{Notification, Topic, to_json};
+use crate::notification::{Filtered, Notification, to_json};
 
 /// SNS's limit for the entries of a batch. [API model]
 const MAX_ENTRIES: usize = 10;
@@ -222,13 +222,13 @@ impl Publisher<'_> {
         let mut attributes =
             vec![text("event", notification.event.name()), text("severity", notification.severity.as_str())];
         attributes.extend(self.audit.map(|audit| text("audit", audit)));
-        match &notification.about {
-            Topic::Run { run_id, mismatches, kinds } => {
+        match &notification.filtered {
+            Filtered::Run { run_id, mismatches, kinds } => {
                 attributes.push(text("run_id", run_id));
                 attributes.push(("kind", "String.Array", Cow::Owned(to_json(kinds)?)));
                 attributes.push(("mismatches", "Number", Cow::Owned(mismatches.to_string())));
             }
-            Topic::Load { error } => attributes.push(text("error", error)),
+            Filtered::Load { error } => attributes.push(text("error", error)),
         }
         Ok(attributes)
     }

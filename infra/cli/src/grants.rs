@@ -4,7 +4,8 @@
 use crate::Result;
 use crate::audit::Declaration;
 use crate::name::Qualified;
-use crate::warehouse::{Catalog, Warehouse, literal};
+use crate::warehouse::{Catalog, Warehouse};
+use shared::sql::literal;
 
 /// `GRANT privileges ON object TO user`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,6 @@
 //! | `runs` | the unresolved runs, and resolving and silencing them |
 //! | `executions` | what an execution went through, which statements it ran, and where its time went |
 //! | `rerun` | starting a failed execution again |
-//! | `run_id` | the id of a run, as a notification shows it |
 //! | `stack` | a stack's parameters and outputs |
 //! | `warehouse` | statements through the Data API, and the catalog |
 //! | `name` | identifiers and `schema.table`, quoted where SQL needs it |
@@ -38,7 +37,6 @@ mod name;
 pub mod page;
 pub mod program;
 pub mod rerun;
-mod run_id;
 pub mod runs;
 pub mod show;
 mod stack;

@@ -4,15 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::json;
+use shared::command::Loader;
+use shared::sql::UNRESOLVED;
+use shared::{RunId, run_id, sql};
 
 use crate::aws::Calls;
 use crate::stack::{Place, Stack};
 use crate::terminal::{lines, numbers_in, table};
 use crate::warehouse::Warehouse;
-use crate::{Error, Result, run_id};
-
-/// Everything that is not RESOLVED, a NULL included. In this form zone maps rule out the blocks that are RESOLVED as a whole.
-pub(crate) const UNRESOLVED: &str = "(status < 'RESOLVED' OR status > 'RESOLVED' OR status IS NULL)";
+use crate::{Error, Result};
 
 /// What does not match of a run. Times are in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -98,14 +98,16 @@ pub(crate) async fn unresolved(aws: &mut Calls, stack: &Stack) -> Result<Vec<Unr
             time("MIN(first_seen_at)"),
             time("MAX(notified_at)"),
             time(&format!("MAX(CASE WHEN silenced_until > {now} THEN silenced_until END)")),
-            run_id::columns(run),
+            run_id::columns(run).join(", "),
         );
         for row in warehouse.texts(&sql).await? {
             let [kind, rows, since, told, until, head, characters, md5] = &row[..] else { continue };
+            let characters = characters.as_ref().and_then(|characters| characters.parse().ok());
+            let id = RunId::of_result(head.clone(), characters, md5.clone());
             all.push(Unresolved {
                 audit: name.to_owned(),
                 run: head.clone(),
-                shown: run_id::shown([head, characters, md5].map(Option::as_deref)),
+                shown: id.shown(),
                 kind: kind.clone(),
                 rows: rows.as_ref().and_then(|rows| rows.parse().ok()).unwrap_or(0),
                 since: since.clone(),
@@ -138,7 +140,8 @@ pub async fn change(
         let names: Vec<_> = found.iter().map(|holder| holder.table).collect();
         return Err(Error::new(format!("{} have a run {run}: name one with --audit", names.join(", "))));
     };
-    let word = run_id::word(run);
+    let loader = Loader { stack: Some(&stack.name), audit };
+    let silence = |days| loader.of_run("silence", run, &["--days", days]);
     let now = SystemTime::now();
     let (set, done, undo) = match change {
         Change::Resolve => (
@@ -149,15 +152,13 @@ pub async fn change(
                 moment(now)
             ),
         ),
-        Change::Silence(0) => (
-            "silenced_until = NULL".to_owned(),
-            format!("the run {run} is told of again"),
-            format!("loader silence {word} --days 7"),
-        ),
+        Change::Silence(0) => {
+            ("silenced_until = NULL".to_owned(), format!("the run {run} is told of again"), silence("7"))
+        }
         Change::Silence(days) => (
             format!("silenced_until = {}", moment(now + Duration::from_secs(u64::from(days) * 86_400))),
             format!("nobody is told of the run {run} for {days} days; it is still counted"),
-            format!("loader silence {word} --days 0"),
+            silence("0"),
         ),
     };
     warehouse.run(&format!("UPDATE {name} SET {set} WHERE {which} AND {UNRESOLVED}")).await?;
@@ -190,14 +191,15 @@ pub(crate) async fn holders<'a>(
     run: &str,
 ) -> Result<Vec<Holder<'a>>> {
     let mut found = Vec::new();
+    let id = RunId::of_shown(run);
     for (table, column) in tables {
         // As texts: an id of letters is none of a column of numbers.
-        let as_text = run_id::condition(&format!("CAST({column} AS VARCHAR(65535))"), run);
+        let as_text = id.condition(&format!("CAST({column} AS VARCHAR(65535))"));
         let count = format!("SELECT COUNT(*) FROM {table} WHERE {as_text} AND {UNRESOLVED}");
         let rows = warehouse.texts(&count).await?.into_iter().flatten().flatten().next();
         match rows.and_then(|rows| rows.parse().ok()) {
             None | Some(0) => {}
-            Some(rows) => found.push(Holder { table, which: run_id::condition(column, run), rows }),
+            Some(rows) => found.push(Holder { table, which: id.condition(column), rows }),
         }
     }
     if found.is_empty() {
@@ -230,8 +232,7 @@ pub(crate) fn tables<'a>(stack: &'a Stack, audit: Option<&str>) -> Result<Vec<(&
 
 /// A moment in UTC, whatever the session's time zone is.
 pub(crate) fn moment(at: SystemTime) -> String {
-    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("(TIMESTAMP 'epoch' + {seconds} * INTERVAL '1 second')")
+    sql::moment(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 #[cfg(test)]

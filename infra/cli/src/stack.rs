@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use shared::TargetFields;
 use shared::call::QualifiedName;
+use shared::command::DEFAULT_STACK;
 
 use crate::aws::Calls;
 use crate::{Error, Result};
@@ -24,7 +25,7 @@ pub(crate) const ROLES: [&str; 2] = ["StatementRoleName", "AuditRoleName"];
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Place {
     /// The stack's name
-    #[arg(long, default_value = "redshift-loader")]
+    #[arg(long, default_value = DEFAULT_STACK)]
     pub stack: String,
     /// A file of parameters, such as infra/parameters/serverless-secret.txt, if the stack is not deployed yet
     #[arg(long)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use shared::sql::literal;
+
 use crate::aws::Calls;
 use crate::stack::Stack;
 use crate::{Error, Result};
@@ -204,12 +206,6 @@ pub(crate) fn text(field: &Value) -> Option<String> {
     }
 }
 
-/// A text of SQL. Redshift takes a backslash for an escape, and PostgreSQL does not.
-pub(crate) fn literal(text: &str) -> String {
-    let quoted = text.split('\\').map(|part| format!("'{}'", part.replace('\'', "''")));
-    quoted.collect::<Vec<_>>().join(" || CHR(92) || ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +236,5 @@ mod tests {
         ] {
             assert_eq!(text(&field).as_deref(), as_text);
         }
-        assert_eq!(literal("it's\\"), "'it''s' || CHR(92) || ''");
     }
 }

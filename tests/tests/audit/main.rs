@@ -132,6 +132,17 @@ async fn a_reminder_comes_when_it_is_due_or_something_has_changed(a: &Audit) -> 
     Ok(())
 }
 
+/// A row that an older version told of has no count: people were told once at least.
+async fn a_row_from_before_the_count_has_been_told_of(a: &Audit) -> Outcome {
+    a.fresh(1).await?;
+    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_at = GETDATE()").await?;
+    for (execution, told) in [("e-1", 2), ("e-2", 3), ("e-2", 3)] {
+        a.notify(execution, &[]).await?.expect("told");
+        assert_eq!(a.warehouse.number("SELECT CAST(notified_count AS BIGINT) FROM dev.orders_audit").await?, told);
+    }
+    Ok(())
+}
+
 async fn a_silenced_run_is_counted_and_not_sent(a: &Audit) -> Outcome {
     a.fresh(2).await?;
     a.warehouse
@@ -345,6 +356,7 @@ fn main() -> ExitCode {
     let tests = tests![
         a_retry_of_the_same_execution_sends_nothing_twice,
         a_reminder_comes_when_it_is_due_or_something_has_changed,
+        a_row_from_before_the_count_has_been_told_of,
         a_silenced_run_is_counted_and_not_sent,
         a_silenced_run_stays_silent_when_it_gets_a_new_row,
         a_clean_run_is_said_once_and_only_if_it_was_told,

@@ -192,7 +192,7 @@ pub(crate) fn steps() -> Vec<Path> {
         judged(unknown, &["HasStepEnded", "UnknownAnswer", "CancelWhatRuns"]),
         judged(not_cancelled, &["CancelStep", "WaitForStep", "FindStep", "Refused"]),
         judged(not_listed, &["RunStep", "FindStep", "JudgeStep", "Refused"]),
-        judged(not_judged, &["JudgeStep"]),
+        judged(not_judged, &["JudgeStep", "NotJudged"]),
         with_emr(loads_after("step-first", step(), vec![ready()], &["HasTurn", "RunStep"]), "RunStep", done()),
         with_emr(
             loads_after("gate-then-step", both(), vec![ready(), ready()], &["Gate", "IsOpen", "RunStep"]),

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use shared::console::Console;
 use shared::error::cut;
 
-use super::text::{command, stack_option, title};
+use super::text::{command, loader, title};
 use super::{Composer, Event, MAX_WORD_CHARS, named, rfc3339, word};
 use crate::config::Stack;
 use crate::ended::Ended;
@@ -75,12 +75,12 @@ pub(super) fn run(composer: &Composer<'_>, event: Event, run: &Run) -> Message {
 
 pub(super) fn runs(composer: &Composer<'_>, event: Event, digest: &Digest) -> Message {
     let what = if event == Event::ResolvedDigest { ":white_check_mark: Resolved:" } else { ":warning:" };
-    let title = format!("{what} {} runs, {} rows: {}", digest.runs, digest.rows, composer.words.subject);
+    let title = format!("{what} {} runs, {} rows: {}", digest.runs, digest.rows, composer.audited.words.subject);
     let worst = digest.worst.iter().map(|(id, rows)| (*rows, cut(&id.shown(), MAX_WORD_CHARS)));
-    let steps = vec![format!("`loader runs{}` lists all of them", stack_option(composer.stack))];
+    let steps = vec![format!("`{}` lists all of them", loader(composer.stack).command("runs"))];
     message(
         event,
-        &thread(composer.stack, &format!("{} digest", composer.name)),
+        &thread(composer.stack, &format!("{} digest", composer.audited.name)),
         title,
         table(worst),
         steps,
@@ -92,7 +92,7 @@ pub(super) fn load_not_ended(stack: &Stack, ended: &Ended) -> Message {
     let title = format!(":x: Redshift load did not end by itself: {}", ended.status);
     let description = "status-checker cancels what it left running.".to_owned();
     let steps = vec![
-        format!("`loader status{}` shows the executions", stack_option(stack)),
+        format!("`{}` shows the executions", loader(stack).command("status")),
         format!("`make rerun EXECUTION={}` starts it again", ended.execution),
     ];
     message(Event::LoadNotEnded, &thread(stack, &ended.execution), title, description, steps, &ended.execution)

@@ -11,7 +11,7 @@ use shared::console::Console;
 use shared::error::cut;
 use shared::{Error, Result, WorkflowRun};
 
-use crate::config::{Audit, Stack, Words};
+use crate::config::{Audited, Stack};
 use crate::ended::Ended;
 use crate::run::{Digest, Mismatches, Run, Severity};
 use model::{About, Links, Load, OfAudit, OfKind, OfRun, OfRuns, Payload, VERSION, Worst};
@@ -35,12 +35,12 @@ pub(crate) struct Notification {
     /// What a chat shows; nothing where no chat is told.
     pub(crate) chat: Option<String>,
     pub(crate) severity: Severity,
-    pub(crate) about: Topic,
+    pub(crate) filtered: Filtered,
 }
 
 /// What filter policies choose by, besides the event and its severity.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Topic {
+pub(crate) enum Filtered {
     Run {
         /// The run, as it is shown; that of a digest is `DIGEST`.
         run_id: String,
@@ -57,9 +57,9 @@ pub(crate) enum Topic {
 impl Notification {
     /// What it is called where it could not be sent.
     pub(crate) fn name(&self) -> &str {
-        match &self.about {
-            Topic::Run { run_id, .. } => run_id,
-            Topic::Load { .. } => "the load",
+        match &self.filtered {
+            Filtered::Run { run_id, .. } => run_id,
+            Filtered::Load { .. } => "the load",
         }
     }
 }
@@ -86,10 +86,7 @@ impl Event {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Composer<'a> {
     pub(crate) stack: &'a Stack,
-    pub(crate) audit: &'a Audit,
-    /// What the audit is called.
-    pub(crate) name: &'a str,
-    pub(crate) words: &'a Words,
+    pub(crate) audited: &'a Audited,
     /// The execution that notifies.
     pub(crate) execution: &'a str,
     /// The Glue workflow run that it loaded.
@@ -102,35 +99,35 @@ impl Composer<'_> {
         let severity = Severity::of(run);
         if run.told == 0 {
             let text = text::mismatch(self, run);
-            return self.run(Event::Mismatch, run, self.words.subject.clone(), text, severity);
+            return self.run(Event::Mismatch, run, self.audited.words.subject.clone(), text, severity);
         }
-        let subject = format!("Reminder: {}", self.words.subject);
+        let subject = format!("Reminder: {}", self.audited.words.subject);
         self.run(Event::Reminder, run, subject, text::reminder(self, run), severity)
     }
 
     /// Says that a run has become clean.
     pub(crate) fn resolved(&self, run: &Run) -> Result<Notification> {
-        let subject = format!("Resolved: {}", self.words.subject);
+        let subject = format!("Resolved: {}", self.audited.words.subject);
         self.run(Event::Resolved, run, subject, text::resolved(self, run), Severity::Info)
     }
 
     /// One notification in place of many about mismatches.
     pub(crate) fn digest(&self, digest: &Digest) -> Result<Notification> {
-        let subject = format!("{} runs: {}", digest.runs, self.words.subject);
+        let subject = format!("{} runs: {}", digest.runs, self.audited.words.subject);
         self.runs(Event::Digest, digest, subject, text::digest(self, digest), digest.severity)
     }
 
     /// One notification in place of many about runs that have become clean.
     pub(crate) fn resolved_digest(&self, digest: &Digest) -> Result<Notification> {
-        let subject = format!("Resolved: {} runs: {}", digest.runs, self.words.subject);
+        let subject = format!("Resolved: {} runs: {}", digest.runs, self.audited.words.subject);
         self.runs(Event::ResolvedDigest, digest, subject, text::resolved_digest(digest), Severity::Info)
     }
 
     fn run(&self, event: Event, run: &Run, subject: String, text: String, severity: Severity) -> Result<Notification> {
-        let named = || run.mismatches.iter().take(MOST_KINDS);
-        let words: Vec<_> =
-            named().map(|m| [Some(word(&m.kind)), m.first.as_deref().map(word), m.last.as_deref().map(word)]).collect();
-        let kinds = named().zip(&words).map(|(m, [kind, first, last])| OfKind {
+        let shown =
+            |m: &Mismatches| [Some(&m.kind), m.first.as_ref(), m.last.as_ref()].map(|text| text.map(|t| word(t)));
+        let words: Vec<_> = named(run).map(shown).collect();
+        let kinds = named(run).zip(&words).map(|(m, [kind, first, last])| OfKind {
             kind: kind.as_deref().unwrap_or_default(),
             mismatches: m.rows,
             changed: m.changed,
@@ -151,9 +148,9 @@ impl Composer<'_> {
             _ => About::Mismatch(of),
         };
         let chat = self.stack.has_chat().then(|| chat::run(self, event, run));
-        let kinds = named().map(|m| word(&m.kind)).collect();
-        let topic = Topic::Run { run_id: run.id.shown(), mismatches: run.rows(), kinds };
-        finish(self.stack, self.execution, event, subject, text, severity, about, topic, chat)
+        let kinds = named(run).map(|m| word(&m.kind)).collect();
+        let filtered = Filtered::Run { run_id: run.id.shown(), mismatches: run.rows(), kinds };
+        Draft { event, subject, text, severity, about, filtered, chat }.finish(self.stack, self.execution)
     }
 
     fn runs(
@@ -172,14 +169,15 @@ impl Composer<'_> {
             _ => (About::Digest(of), "DIGEST"),
         };
         let chat = self.stack.has_chat().then(|| chat::runs(self, event, digest));
-        let topic = Topic::Run { run_id: "DIGEST".to_owned(), mismatches: digest.rows, kinds: vec![kind.to_owned()] };
-        finish(self.stack, self.execution, event, subject, text, severity, about, topic, chat)
+        let filtered =
+            Filtered::Run { run_id: "DIGEST".to_owned(), mismatches: digest.rows, kinds: vec![kind.to_owned()] };
+        Draft { event, subject, text, severity, about, filtered, chat }.finish(self.stack, self.execution)
     }
 
     fn of_audit(&self, mismatches: i64, changed_in: i64) -> OfAudit<'_> {
         OfAudit {
-            audit: self.name,
-            table: self.audit.table.to_string(),
+            audit: &self.audited.name,
+            table: self.audited.audit.table.to_string(),
             mismatches,
             changed_in,
             workflow: self.workflow.workflow_name.as_deref(),
@@ -190,32 +188,39 @@ impl Composer<'_> {
 
 /// Says that an execution did not end by itself.
 pub(crate) fn load_not_ended(stack: &Stack, ended: &Ended) -> Result<Notification> {
-    let about = About::LoadNotEnded(Load { error: ended.error(), cause: "", ..Load::default() });
-    let chat = stack.has_chat().then(|| chat::load_not_ended(stack, ended));
-    let topic = Topic::Load { error: ended.error().to_owned() };
-    let text = text::load_not_ended(stack, ended);
-    let subject = "Redshift load did not end by itself".to_owned();
-    finish(stack, &ended.execution, Event::LoadNotEnded, subject, text, Severity::Error, about, topic, chat)
+    let draft = Draft {
+        event: Event::LoadNotEnded,
+        subject: "Redshift load did not end by itself".to_owned(),
+        text: text::load_not_ended(stack, ended),
+        severity: Severity::Error,
+        about: About::LoadNotEnded(Load { error: ended.error(), cause: "", ..Load::default() }),
+        filtered: Filtered::Load { error: ended.error().to_owned() },
+        chat: stack.has_chat().then(|| chat::load_not_ended(stack, ended)),
+    };
+    draft.finish(stack, &ended.execution)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one part of a notification")]
-fn finish(
-    stack: &Stack,
-    execution: &str,
+/// What a notification is made of.
+struct Draft<'a> {
     event: Event,
     subject: String,
     text: String,
     severity: Severity,
-    about: About<'_>,
-    topic: Topic,
+    about: About<'a>,
+    filtered: Filtered,
     chat: Option<chat::Message>,
-) -> Result<Notification> {
-    let subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
-    let links = links(stack, execution);
-    let payload = Payload { version: VERSION, subject: &subject, text: &text, severity, execution, links, about };
-    let payload = to_json(&payload)?;
-    let chat = chat.as_ref().map(to_json).transpose()?;
-    Ok(Notification { event, subject, text, payload, chat, severity, about: topic })
+}
+
+impl Draft<'_> {
+    fn finish(self, stack: &Stack, execution: &str) -> Result<Notification> {
+        let Self { event, subject, text, severity, about, filtered, chat } = self;
+        let subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
+        let links = links(stack, execution);
+        let payload = Payload { version: VERSION, subject: &subject, text: &text, severity, execution, links, about };
+        let payload = to_json(&payload)?;
+        let chat = chat.as_ref().map(to_json).transpose()?;
+        Ok(Notification { event, subject, text, payload, chat, severity, filtered })
+    }
 }
 
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {

@@ -38,7 +38,7 @@ pub(crate) struct Links {
     /// The page of the execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) execution: Option<String>,
-    /// The stack's dashboard.
+    /// The stack's dashboard; absent or empty if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dashboard: Option<String>,
 }

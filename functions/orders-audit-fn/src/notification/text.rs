@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
+use shared::command::Loader;
+
 use super::{Composer, MOST_KINDS, links, named, rfc3339, word};
-use crate::audit_sql::condition;
 use crate::config::{Audit, Stack};
 use crate::ended::Ended;
 use crate::run::{Digest, Mismatches, Run};
 
 pub(super) fn mismatch(composer: &Composer<'_>, run: &Run) -> String {
-    let Audit { table, key, .. } = composer.audit;
-    let condition = condition(key, &run.id);
+    let Audit { table, key, .. } = &composer.audited.audit;
+    let condition = run.id.condition(key);
     let mut text = format!("{}\n\n{}", title(composer, run), counts(composer, run));
     if !composer.workflow.is_none() {
         let _ = writeln!(text, "Found after Glue workflow run {}", composer.workflow);
@@ -62,14 +63,14 @@ pub(super) fn resolved(composer: &Composer<'_>, run: &Run) -> String {
 }
 
 pub(super) fn digest(composer: &Composer<'_>, digest: &Digest) -> String {
-    let Audit { table, key, .. } = composer.audit;
+    let Audit { table, key, .. } = &composer.audited.audit;
     let Digest { runs, rows, .. } = digest;
     format!(
         "{runs} runs do not match, {rows} rows in all. This one message takes the place of {runs}.\n\nThe worst:\n{}\n\
-         To see:     loader runs{} (all of them)\n\
+         To see:     {} (all of them)\n\
          To inspect: SELECT {key}, kind, COUNT(*) FROM {table} WHERE status <> 'RESOLVED' GROUP BY 1, 2 ORDER BY 3 DESC;\n{}",
         list(digest),
-        stack_option(composer.stack),
+        loader(composer.stack).command("runs"),
         where_to_look(composer)
     )
 }
@@ -88,11 +89,11 @@ pub(super) fn load_not_ended(stack: &Stack, ended: &Ended) -> String {
         "The Redshift load did not end by itself. Its execution is {}{}.\n\n\
          status-checker cancels what it left running. If that fails, MissedEventsAlarm reports it.\n\n\
          What to do: find out who or what stopped it, then run it again.\n\
-         To see:     loader status{}\n\
+         To see:     {}\n\
          To rerun:   make rerun EXECUTION={}\n",
         ended.status,
         ended.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
-        stack_option(stack),
+        loader(stack).command("status"),
         ended.execution,
     );
     for (label, link) in looks(stack, &ended.execution) {
@@ -113,27 +114,24 @@ fn counts(composer: &Composer<'_>, run: &Run) -> String {
     let first = run.mismatches.iter().filter_map(|m| m.first.as_deref()).min();
     let last = run.mismatches.iter().filter_map(|m| m.last.as_deref()).max();
     if let (Some(first), Some(last)) = (first, last) {
-        let _ = writeln!(text, "{} from {} to {}", composer.audit.time, word(first), word(last));
+        let _ = writeln!(text, "{} from {} to {}", composer.audited.audit.time, word(first), word(last));
     }
     text
 }
 
 pub(super) fn title(composer: &Composer<'_>, run: &Run) -> String {
-    composer.words.title.replace("{key}", &run.id.shown())
+    composer.audited.words.title.replace("{key}", &run.id.shown())
 }
 
 /// A command of the operator's tool about a run.
 pub(super) fn command(composer: &Composer<'_>, command: &str, run: &Run) -> String {
-    let run = run.id.shown();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/+".contains(c);
-    let run =
-        if !run.starts_with('-') && run.chars().all(plain) { run } else { format!("'{}'", run.replace('\'', r"'\''")) };
-    let audit = if composer.stack.audits > 1 { format!(" --audit {}", composer.name) } else { String::new() };
-    format!("loader {command} {run}{audit}{}", stack_option(composer.stack))
+    let loader = Loader { audit: composer.audited.label(), ..loader(composer.stack) };
+    loader.of_run(command, &run.id.shown(), &[])
 }
 
-pub(super) fn stack_option(stack: &Stack) -> String {
-    stack.name.as_deref().map(|name| format!(" --stack {name}")).unwrap_or_default()
+/// Its commands about a stack.
+pub(super) fn loader(stack: &Stack) -> Loader<'_> {
+    Loader { stack: stack.name.as_deref(), audit: None }
 }
 
 fn where_to_look(composer: &Composer<'_>) -> String {

@@ -1,6 +1,8 @@
 //! Many runs in one.
 
-use super::{Run, RunId, Severity};
+use shared::RunId;
+
+use super::{Run, Severity};
 
 /// How many runs a digest names.
 const WORST: usize = 10;

@@ -1,6 +1,6 @@
 //! A run with mismatches.
 
-use super::RunId;
+use shared::RunId;
 
 /// The mismatches of one kind in one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

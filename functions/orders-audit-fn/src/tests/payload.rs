@@ -17,8 +17,7 @@ fn a_kind_that_nobody_knows_is_an_error() {
 }
 
 pub(super) fn composer(config: &Config) -> Composer<'_> {
-    let Audited { audit, words, name, .. } = &config.audits[0];
-    Composer { stack: &config.stack, audit, name, words, execution: EXECUTION, workflow: &WORKFLOW }
+    Composer { stack: &config.stack, audited: &config.audits[0], execution: EXECUTION, workflow: &WORKFLOW }
 }
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:loader:x";
@@ -136,7 +135,7 @@ fn a_chat_gets_what_its_schema_takes_and_a_run_is_one_conversation() {
     // Whatever the words, the ids and the kinds are: shortened, and never more than is taken.
     config.audits[0].words.title = "{key} ".repeat(3) + &"t".repeat(900);
     for character in ["x", "`", "\u{1}", "\u{10ffff}"] {
-        let id = run::RunId::of_result(Some(character.repeat(257)), Some(65_535), Some("0".repeat(32)));
+        let id = shared::RunId::of_result(Some(character.repeat(257)), Some(65_535), Some("0".repeat(32)));
         let mismatches = (0..200).map(|n| of(&character.repeat(100), n, character)).collect();
         let run = Run { id, mismatches, told: 1, ..Run::default() };
         let mut digest = Digest::default();

@@ -52,7 +52,7 @@ async fn a_batch_stays_within_256_kilobytes() {
         payload: "p".repeat(30_000),
         chat: None,
         severity: run::Severity::Warning,
-        about: notification::Topic::Run { run_id: n.to_string(), mismatches: 1, kinds: vec!["DIFFERENT".into()] },
+        filtered: notification::Filtered::Run { run_id: n.to_string(), mismatches: 1, kinds: vec!["DIFFERENT".into()] },
     };
     let all: Vec<_> = (0..10).map(large).collect();
     let outcome = publisher(&known(&topic)).send(all.iter()).await.expect("sent");
@@ -193,5 +193,35 @@ async fn a_key_that_cannot_be_used_ends_the_sending_at_once() {
             );
             assert!(rule.num_calls() <= 8, "what is under way: {}", rule.num_calls());
         }
+    }
+}
+
+/// Mail does not depend on the chat: what people got is marked, and no retry sends it again.
+#[tokio::test(start_paused = true)]
+async fn a_chat_that_fails_keeps_no_mail_back_and_doubles_none() {
+    const CHAT: &str = "arn:aws:sns:eu-west-1:123456789012:chat";
+    let env = |name: &str| if name == "CHAT_TOPIC_ARN" { Some(CHAT.to_owned()) } else { env(name) };
+    for (code, calls) in [("InvalidParameter", 26), ("NotFound", 2)] {
+        let people = mock!(aws_sdk_sns::Client::publish_batch)
+            .match_requests(|r| r.topic_arn() != Some(CHAT))
+            .then_output(|| PublishBatchOutput::builder().build());
+        let chat = mock!(aws_sdk_sns::Client::publish_batch)
+            .match_requests(|r| r.topic_arn() == Some(CHAT))
+            .then_http_response(move || refusal(code));
+        let topic = mock_client!(aws_sdk_sns, RuleMode::MatchAny, [&people, &chat]);
+        let (warehouse, submitted) = recording(vec![runs(0..20)]);
+        let answer = run_with(&warehouse, &topic, env).await.expect("people were told");
+        assert_eq!((&answer["Notified"], &answer["ChatFailed"]), (&json!(20), &json!(20)), "{code}");
+        assert_eq!(people.num_calls(), 2, "{code}");
+        assert!(chat.num_calls() <= calls, "{code}: {}", chat.num_calls());
+        let marks = submitted.lock().expect("lock").iter().filter(|sql| sql.starts_with("UPDATE")).count();
+        assert_eq!(marks, 1, "{code}");
+        let event = json!({"detail-type": "Step Functions Execution Status Change",
+                           "detail": {"executionArn": "x", "status": "ABORTED"}});
+        let (known, config) = (known(&topic), Config::from_env(env).expect("valid"));
+        let mut context = Context::default();
+        context.deadline = u64::MAX / 2;
+        let answer = handle(&warehouse, &known, &config, event, &context).await.expect("people were told");
+        assert_eq!((answer, people.num_calls()), (json!({"Notified": 1}), 3), "{code}");
     }
 }

@@ -8,8 +8,9 @@ use super::types::{Kind, Type};
 use crate::aws::Calls;
 use crate::name::{Name, Qualified};
 use crate::stack::Place;
-use crate::warehouse::{Column, Warehouse, literal};
+use crate::warehouse::{Column, Warehouse};
 use crate::{Error, Result};
+use shared::sql::literal;
 
 /// What a run is often called, the likeliest first.
 const RUNS: [&str; 6] = ["run_id", "workflow_run_id", "glue_run_id", "load_id", "batch_id", "job_run_id"];

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::declaration::{Column, Declaration};
 use super::sql::{same_identity, same_value};
-use crate::run_id;
-use crate::warehouse::literal;
+use shared::RunId;
+use shared::sql::literal;
 
 /// How much of a value is shown. A row of a result has at most 64 KB.
 const MAX_VALUE_CHARS: usize = 120;
@@ -48,7 +48,7 @@ impl Declaration {
     /// The rows of a run that have one of these keys, or any: at most `limit`. The run is given as it is shown, keys as the audit table
     /// has them. Of a key that a side has more than once the rows stand beside each other in the audit's order.
     pub(crate) fn pairs_sql(&self, run: &str, keys: Option<&[Vec<Option<String>>]>, limit: usize) -> String {
-        let which = run_id::condition(&self.run.name.value.to_string(), run);
+        let which = RunId::of_shown(run).condition(&self.run.name.value.to_string());
         let which = match keys {
             Some(keys) => {
                 format!("{which} AND ({})", keys.iter().map(|key| self.has_key(key)).collect::<Vec<_>>().join(" OR "))

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::declaration::Declaration;
 use crate::aws::Calls;
-use crate::runs::UNRESOLVED;
 use crate::stack::Place;
 use crate::terminal::{Steps, lines, table};
-use crate::warehouse::{Warehouse, literal};
+use crate::warehouse::Warehouse;
 use crate::{Error, Result};
+use shared::sql::{UNRESOLVED, literal};
 
 /// How many rows of what was found are printed.
 const MOST_LINES: usize = 100;

@@ -6,7 +6,8 @@ use crate::Result;
 use crate::audit::{self, Declaration};
 use crate::aws::{Calls, Response};
 use crate::stack::{ROLES, Stack};
-use crate::warehouse::{Catalog, Warehouse, literal};
+use crate::warehouse::{Catalog, Warehouse};
+use shared::sql::literal;
 
 /// The rows of a query.
 pub(super) type Rows = Result<Vec<Vec<Value>>>;

@@ -53,7 +53,9 @@ impl Phase {
             "Plan" | "NotPlanned" | "IsDryRun" | "DryRun" => Self::Plan,
             "Turn" | "HasTurn" | "WaitForTurn" | "Covered" => Self::Turn,
             "Gate" | "IsOpen" | "WaitForRun" => Self::Gate,
-            "RunStep" | "FindStep" | "JudgeStep" | "HasStepEnded" | "CancelStep" | "WaitForStep" => Self::Emr,
+            "RunStep" | "FindStep" | "JudgeStep" | "NotJudged" | "HasStepEnded" | "CancelStep" | "WaitForStep" => {
+                Self::Emr
+            }
             "Submit" | "HasEnded" | "Wait" | "Check" | "BackOff" | "Next" => Self::Procedures,
             "Notify" => Self::Notify,
             "Refused" | "StatementFailed" | "UnknownAnswer" | "CancelWhatRuns" | "Failed" => Self::Cleanup,

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::Place;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use shared::command::DEFAULT_STACK;
+
+use crate::Place;
 
 /// Operates a deployed stack: on AWS, or on the local stack if the environment has its endpoints.
 #[derive(Debug, Parser)]
@@ -27,7 +29,7 @@ pub(super) enum Command {
     /// Check a deployed stack and report what is wrong, with the fix
     Doctor {
         /// The stack's name
-        #[arg(long, default_value = "redshift-loader")]
+        #[arg(long, default_value = DEFAULT_STACK)]
         stack: String,
         /// As JSON
         #[arg(long)]

@@ -7,14 +7,16 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shared::command::Loader;
+use shared::sql::{UNRESOLVED, literal};
 
+use crate::Result;
 use crate::audit::{self, Declaration, Pair};
 use crate::aws::Calls;
 use crate::name::Qualified;
-use crate::runs::{Holder, UNRESOLVED, holders, moment, tables};
+use crate::runs::{Holder, holders, moment, tables};
 use crate::stack::{Place, Stack};
-use crate::warehouse::{Warehouse, literal};
-use crate::{Result, run_id};
+use crate::warehouse::Warehouse;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -133,10 +135,7 @@ async fn read(
         }
         Err(error) => (None, Some(error)),
     };
-    let audit = if what.audit.is_some() { format!(" --audit {}", run_id::word(table)) } else { String::new() };
-    let stack = if stack == "redshift-loader" { String::new() } else { format!(" --stack {stack}") };
-    let word = run_id::word(&what.run);
-    let command = |name: &str, more: &str| format!("loader {name} {word}{more}{audit}{stack}");
+    let loader = Loader { stack: Some(stack), audit: what.audit.as_deref().map(|_| *table) };
     let mut shown = Shown {
         audit: (*table).to_owned(),
         run: what.run.clone(),
@@ -148,7 +147,7 @@ async fn read(
         target: declaration.map(|audit| audit.compared()[1].0.to_string()),
         note,
         kinds: Vec::new(),
-        next: vec![command("resolve", ""), command("silence", " --days 7")],
+        next: vec![loader.of_run("resolve", &what.run, &[]), loader.of_run("silence", &what.run, &["--days", "7"])],
     };
     for row in warehouse.texts(&kinds).await? {
         let [kind, recorded, rows, since, notified_at, silenced] = &row[..] else { continue };
