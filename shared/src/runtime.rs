@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::Connector;
 pub use aws_smithy_http_client::tls::TrustStore;
 use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use lambda_runtime::tracing::{self, Instrument, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
 
 use crate::error::{Error, Result};
 use crate::payload;
@@ -34,10 +38,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Tries of one call: the SDK retries 5xx, throttling and lost connections with a growing pause.
 const ATTEMPTS: u32 = 5;
 
-/// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL and AWS_LAMBDA_LOG_FORMAT say. A panic is logged by
-/// its place alone: its text may quote what the function works on.
+/// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL (or RUST_LOG: a level, INFO by default) and
+/// AWS_LAMBDA_LOG_FORMAT say. A panic is logged by its place alone: its text may quote what the function works on.
+///
+/// The runtime's own subscriber does the same by directives, whose parser is a tenth of a function's start.
 pub fn init_logging() {
-    tracing::init_default_subscriber();
+    let level = var("AWS_LAMBDA_LOG_LEVEL").or_else(|| var("RUST_LOG")).and_then(|level| level.parse().ok());
+    let lines = tracing_subscriber::fmt().with_target(false).without_time();
+    let lines = lines.with_max_level(level.unwrap_or(LevelFilter::INFO));
+    if var("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked");
@@ -71,13 +84,20 @@ async fn caught<T>(mut work: Pin<Box<impl Future<Output = Result<T>>>>) -> Resul
 }
 
 /// An HTTP client for SDK clients, with ring as its one TLS provider: the SDK's own default brings another.
+///
+/// All clients share one connector. The library's own client makes one for each of them when it is built, and another
+/// at its first call, and reads the certificates anew each time.
 pub fn http_client(trust: TrustStore) -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    match TlsContext::builder().with_trust_store(trust).build() {
-        Ok(context) => builder.tls_context(context).build_https(),
+    let builder = Connector::builder()
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let connector = match TlsContext::builder().with_trust_store(trust).build() {
+        Ok(context) => builder.tls_context(context).build(),
         // A context of a trust store alone never fails; the system's certificates would be right as well.
-        Err(_) => builder.build_https(),
-    }
+        Err(_) => builder.build(),
+    };
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// The certificate authorities whose servers a function trusts.
@@ -133,7 +153,6 @@ pub fn sdk_config() -> SdkConfig {
 
 fn sdk_config_from(var: fn(&str) -> Option<String>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(SDK_ATTEMPT_TIMEOUT)
         .operation_timeout(SDK_OPERATION_TIMEOUT)
         .build();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,12 +35,17 @@ pub(crate) struct Cancel {
     context: WorkflowRun,
 }
 
-/// The event "Step Functions Execution Status Change".
-pub(crate) type Ended = EventBridgeEvent<Detail>;
+/// The event "Step Functions Execution Status Change", as far as it counts here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Ended {
+    detail_type: String,
+    detail: Detail,
+}
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Detail {
+struct Detail {
     execution_arn: String,
     status: String,
     error: Option<String>,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::{fmt, io};
 
 use lambda_runtime::Diagnostic;
-use lambda_runtime::tracing::{self, instrument::WithSubscriber};
 use serde_json::{Map, Value, json};
+use tracing::instrument::WithSubscriber;
 
 use crate::error::{Error, Result};
 use crate::shown;
@@ -177,7 +177,7 @@ pub fn assert_no_leak<T>(place: &impl fmt::Debug, result: &Result<T>) {
 pub async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
     let written = Written::default();
     let to = written.clone();
-    let subscriber = tracing::subscriber::fmt().json().with_max_level(tracing::Level::INFO);
+    let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO);
     let outcome = work.with_subscriber(subscriber.with_writer(move || to.clone()).finish()).await;
     let text = written.0.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     (outcome, text)
