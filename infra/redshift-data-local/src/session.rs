@@ -12,8 +12,8 @@ use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Column, NoTls};
 
 use crate::config::Config;
+use crate::dialect::{self, bind, bind_named};
 use crate::result::ResultSet;
-use crate::sql::{bind, bind_named};
 use crate::statement::Statement;
 use crate::status::Status;
 use crate::value::{field, is_shown};
@@ -63,6 +63,7 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     // A statement ends with its client; otherwise an orphaned session keeps running.
     // PostgreSQL before 14 does not know the setting.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
+    dialect::prepare(&client).await.map_err(|e| end(&e))?;
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
@@ -185,7 +186,13 @@ async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<Result
     // In a batch, each statement takes those of the parameters that it names.
     let bind = if statement.request.sqls.is_some() { bind_named } else { bind };
     let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
-    let prepared = client.prepare(&bound.sql).await.map_err(|e| end(&e))?;
+    let statements = dialect::translate(&bound.sql).map_err(|e| End::Failed(format!("ERROR: {e}")))?;
+    let [translated] = &statements[..] else {
+        // At once, they are one transaction, or part of the one that is open.
+        client.batch_execute(&statements.join(";")).await.map_err(|e| end(&e))?;
+        return Ok(ResultSet { columns: Vec::new(), records: Vec::new(), rows_or_affected: -1, size: -1 });
+    };
+    let prepared = client.prepare(translated).await.map_err(|e| end(&e))?;
     if let Some(column) = prepared.columns().iter().find(|column| !is_shown(column.type_())) {
         return Err(End::Failed(format!(
             "ERROR: column {:?} has the type {}, which is not one of Redshift's and which the local Data API cannot show; \
