@@ -64,6 +64,9 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     // PostgreSQL before 14 does not know the setting.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
     dialect::prepare(&client).await.map_err(|e| end(&e))?;
+    if let Some(folder) = &config.s3 {
+        dialect::files::refresh(&client, folder).await.map_err(|e| not_loaded(&e))?;
+    }
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
@@ -99,7 +102,7 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
         (None, None) => {
             let sql = request.sql.as_deref().unwrap_or_default();
             let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
-            let result = one(&client, statement, sql).await;
+            let result = one(config, &client, statement, sql).await;
             result.map(|result| statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result))))
         }
         (None, Some(sqls)) => batch(config, &client, statement, sqls).await,
@@ -153,7 +156,7 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
             s.parts[n].query_id = Some(config.next_query_id());
             s.parts[n].change(Status::Started);
         });
-        let result = one(client, statement, sql).await;
+        let result = one(config, client, statement, sql).await;
         statement.state.send_modify(|s| {
             let part = &mut s.parts[n];
             match &result {
@@ -181,11 +184,18 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
     Ok(())
 }
 
-async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {
+async fn one(config: &Config, client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {
     let parameters = statement.request.parameters.as_deref().unwrap_or_default();
     // In a batch, each statement takes those of the parameters that it names.
     let bind = if statement.request.sqls.is_some() { bind_named } else { bind };
     let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
+    if let Some(folder) = &config.s3
+        && let Some(copy) = dialect::files::copy(&bound.sql).map_err(|e| not_loaded(&e.into()))?
+    {
+        let rows = copy.run(client, folder).await.map_err(|e| not_loaded(&e))?;
+        let rows_or_affected = i64::try_from(rows).unwrap_or(i64::MAX);
+        return Ok(ResultSet { columns: Vec::new(), records: Vec::new(), rows_or_affected, size: -1 });
+    }
     let statements = dialect::translate(&bound.sql).map_err(|e| End::Failed(format!("ERROR: {e}")))?;
     let [translated] = &statements[..] else {
         // At once, they are one transaction, or part of the one that is open.
@@ -229,6 +239,13 @@ fn affected(sql: &str, rows: Option<u64>) -> i64 {
     let word = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
     let counts = ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].contains(&word.as_str());
     rows.filter(|_| counts).and_then(|r| i64::try_from(r).ok()).unwrap_or(-1)
+}
+
+fn not_loaded(failed: &dialect::files::Failed) -> End {
+    match failed {
+        dialect::files::Failed::Engine(error) => end(error),
+        other => End::Failed(format!("ERROR: {other}")),
+    }
 }
 
 fn end(error: &tokio_postgres::Error) -> End {

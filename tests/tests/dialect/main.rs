@@ -22,16 +22,18 @@ struct Api {
     api: Running,
     warehouse: Warehouse,
     postgres: Postgres,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 async fn start() -> Api {
     let dir = TempDir::new().expect("a folder");
     let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-    let api = Running::start(Config::new(warehouse.config().clone(), Vec::new())).await.expect("the Data API");
+    let mut config = Config::new(warehouse.config().clone(), Vec::new());
+    config.s3 = Some(dir.path().join("s3"));
+    let api = Running::start(config).await.expect("the Data API");
     let client = Client::new(&sdk_config(&api.url).await);
-    Api { client, api, warehouse, postgres, _dir: dir }
+    Api { client, api, warehouse, postgres, dir }
 }
 
 impl Api {
@@ -75,6 +77,13 @@ impl Api {
             self.rows(sql).await?;
         }
         Ok(())
+    }
+
+    /// Writes a file into the folder that stands for S3.
+    fn file(&self, key: &str, text: &str) -> Outcome {
+        let path = self.dir.path().join("s3").join(key);
+        std::fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        Ok(std::fs::write(path, text)?)
     }
 
     /// The error of SQL that has to fail.
@@ -289,6 +298,58 @@ async fn external_tables_are_described_and_partitions_are_registered(api: &Api) 
     Ok(())
 }
 
+async fn a_copy_loads_the_files_of_its_prefix(api: &Api) -> Outcome {
+    api.file("bucket/copy/part-0", "1|one|\\|\n2||x|5\n")?;
+    api.file("bucket/copy/part-1", "3|three|x|\n")?;
+    api.file("bucket/quoted.csv", "a,b\n1,\"x, \"\"y\"\"\"\n,-\n")?;
+    api.rows("CREATE TABLE copied (id INTEGER, name VARCHAR(9), raw VARCHAR(9), n INTEGER)").await?;
+    let copy =
+        api.ended("COPY copied FROM 's3://bucket/copy/part' IAM_ROLE default DELIMITER '|' REGION 'us-east-1'").await?;
+    assert_eq!((copy.result_rows, copy.has_result_set, copy.error), (3, Some(false), None));
+    // An empty number is NULL, an empty text is not.
+    assert_eq!(api.rows("SELECT * FROM copied ORDER BY id").await?, ["1|one|\\|NULL", "2||x|5", "3|three|x|NULL"]);
+    api.rows("COPY copied (id, name) FROM 's3://bucket/quoted.csv' IAM_ROLE default CSV IGNOREHEADER 1 NULL AS '-'")
+        .await?;
+    assert_eq!(
+        api.rows("SELECT id, name FROM copied WHERE n IS NULL AND raw IS NULL").await?,
+        ["1|x, \"y\"", "NULL|NULL"]
+    );
+    for (rest, text) in [
+        ("'s3://bucket/none' IAM_ROLE default", "prefix \"s3://bucket/none\" does not exist"),
+        ("'s3://bucket/../x' IAM_ROLE default", "leaves its bucket"),
+        ("'s3://bucket/copy/' IAM_ROLE default FORMAT AS PARQUET", "does not do the option PARQUET of COPY"),
+    ] {
+        let error = api.error(&format!("COPY copied FROM {rest}")).await?;
+        assert!(error.contains(text), "{error}");
+    }
+    Ok(())
+}
+
+async fn an_external_table_has_the_rows_of_its_registered_partitions(api: &Api) -> Outcome {
+    api.file("lake/clicks/day=2024-01-01/a.csv", "1,one\n2,\n")?;
+    api.file("lake/clicks/day=2024-01-02/b.csv", "3,three\n")?;
+    api.all(&[
+        "CREATE EXTERNAL SCHEMA clicks FROM DATA CATALOG DATABASE 'clicks' IAM_ROLE default",
+        "CREATE EXTERNAL TABLE clicks.clicks (a INTEGER, b STRING) PARTITIONED BY (day DATE) \
+         ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' STORED AS TEXTFILE LOCATION 's3://lake/clicks/'",
+    ])
+    .await?;
+    let found = "SELECT * FROM clicks.clicks ORDER BY a";
+    assert_eq!(api.rows(found).await?, [""; 0], "no partition is registered, and nothing says so");
+    let partition = |verb: &str, day: &str, location: &str| {
+        format!("ALTER TABLE clicks.clicks {verb} PARTITION (day = '{day}'){location}")
+    };
+    api.rows(&partition("ADD", "2024-01-01", " LOCATION 's3://lake/clicks/day=2024-01-01/'")).await?;
+    assert_eq!(api.rows(found).await?, ["1|one|2024-01-01", "2||2024-01-01"]);
+    api.file("lake/clicks/day=2024-01-01/late.csv", "9,nine\n")?;
+    api.rows(&partition("ADD", "2024-01-02", " LOCATION 's3://lake/clicks/day=2024-01-02/'")).await?;
+    let all = ["1|one|2024-01-01", "2||2024-01-01", "3|three|2024-01-02", "9|nine|2024-01-01"];
+    assert_eq!(api.rows(found).await?, all);
+    api.rows(&partition("DROP", "2024-01-01", "")).await?;
+    assert_eq!(api.rows(found).await?, ["3|three|2024-01-02"]);
+    Ok(())
+}
+
 /// Each file as it stands, a statement at a time.
 async fn the_sql_of_the_project_runs_as_it_stands(api: &Api) -> Outcome {
     for file in [
@@ -300,7 +361,6 @@ async fn the_sql_of_the_project_runs_as_it_stands(api: &Api) -> Outcome {
         "sample.sql",
     ] {
         let sql = std::fs::read_to_string(project("infra/sql").join(file))?;
-        api.warehouse.connect().await?.batch_execute("SELECT 1").await?;
         for statement in statements(&sql) {
             api.rows(&statement).await.map_err(|e| failed(format!("{file}: {e}")))?;
         }
@@ -337,6 +397,8 @@ fn main() -> ExitCode {
         the_body_of_a_procedure_is_translated_too,
         a_merge_removes_duplicates_and_refuses_several_matches,
         external_tables_are_described_and_partitions_are_registered,
+        a_copy_loads_the_files_of_its_prefix,
+        an_external_table_has_the_rows_of_its_registered_partitions,
         the_sql_of_the_project_runs_as_it_stands,
         tickit_is_made_and_asked,
     ];

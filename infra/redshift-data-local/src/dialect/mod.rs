@@ -8,6 +8,7 @@ mod bind;
 mod constructs;
 mod expression;
 mod external;
+pub(crate) mod files;
 mod lex;
 mod statement;
 mod types;
