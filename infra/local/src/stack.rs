@@ -83,7 +83,7 @@ impl Stack {
         let warehouse = Warehouse::new(&url)?;
         warehouse.prepare().await?;
         if let Some(sql) = &options.sql {
-            warehouse.run(sql).await.map_err(|e| Error::doing("your SQL", e))?;
+            warehouse.script(sql).await.map_err(|e| Error::doing("your SQL", e))?;
         }
 
         say("starting the Redshift Data API on it");

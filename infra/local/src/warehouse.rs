@@ -5,6 +5,7 @@ use std::str::FromStr;
 use loader::grants::grants;
 use loader::tools::project;
 use loader::{Error, Result};
+use redshift_data_local::dialect;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 /// The database user that the secret names.
@@ -63,27 +64,35 @@ impl Warehouse {
         Ok(())
     }
 
-    /// Drops the schemas, and makes what a warehouse of Redshift's has before anything is installed.
+    /// Drops the schemas, and makes what a warehouse of Redshift's has before anything is installed: the S3 staging area.
     pub(crate) async fn prepare(&self) -> Result<()> {
         self.run("DROP SCHEMA IF EXISTS dev CASCADE; DROP SCHEMA IF EXISTS s3_staging_schema CASCADE").await?;
-        self.files(&["postgres/shims.sql"]).await?;
+        self.files(&["redshift/external_table.sql"]).await?;
         // On a PostgreSQL of somebody's own this may not be ours to do; without it nothing is granted.
         let _ = self.run(&format!("CREATE ROLE {DB_USER}")).await;
         Ok(())
     }
 
-    /// The sample orders, and what stands for zone maps.
+    /// The sample orders, and sort keys, without which there are no zone maps.
     pub(crate) async fn fill(&self) -> Result<()> {
-        self.files(&["postgres/zone_maps.sql", "sample.sql"]).await
+        self.files(&["redshift/distribution.sql", "sample.sql"]).await
     }
 
     async fn files(&self, files: &[&str]) -> Result<()> {
         for file in files {
             let path = project("infra/sql").join(file);
             let sql = std::fs::read_to_string(&path).map_err(|e| Error::doing(file, e))?;
-            self.run(&sql).await.map_err(|e| Error::doing(file, e))?;
+            self.script(&sql).await.map_err(|e| Error::doing(file, e))?;
         }
         Ok(())
+    }
+
+    /// Runs some SQL of Redshift's.
+    pub(crate) async fn script(&self, sql: &str) -> Result<()> {
+        let sql = dialect::translate_script(sql).map_err(|e| Error::new(e.to_string()))?;
+        let client = self.connect().await?;
+        dialect::prepare(&client).await.map_err(|e| Error::new(chain(&e)))?;
+        client.batch_execute(&sql).await.map_err(|e| Error::new(chain(&e)))
     }
 
     /// Runs some SQL.

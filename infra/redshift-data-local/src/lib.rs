@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+pub mod dialect;
 pub mod faults;
 mod interrupt;
 pub mod protocol;
@@ -8,7 +9,6 @@ mod result;
 mod server;
 mod service;
 mod session;
-mod sql;
 mod statement;
 mod status;
 mod value;

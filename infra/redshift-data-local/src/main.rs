@@ -1,6 +1,7 @@
 //! The Redshift Data API on PostgreSQL, as a program on its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ struct Options {
     /// A workgroup or cluster that exists (repeatable); every name exists if none is given
     #[arg(long = "endpoint")]
     endpoints: Vec<String>,
+    /// The folder that stands for S3: FOLDER/bucket/key for s3://bucket/key
+    #[arg(long, value_name = "FOLDER")]
+    s3: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -43,7 +47,9 @@ async fn run(options: Options) -> Result<(), String> {
     let listener =
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    let service = Arc::new(Service::new(Config::new(database, options.endpoints)));
+    let mut config = Config::new(database, options.endpoints);
+    config.s3 = options.s3;
+    let service = Arc::new(Service::new(config));
     let stop = async move {
         tokio::select! {
             // First, so that a signal ends it in good order from the moment that it says that it listens.

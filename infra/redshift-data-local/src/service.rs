@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::config::Config;
+use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
 use crate::protocol::{ById, Execute, Failure, FailureType, List, Reply, check_wait};
 use crate::session;
-use crate::sql::bind;
 use crate::statement::{Statement, is_id};
 use crate::status::Status;
 

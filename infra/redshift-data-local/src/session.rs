@@ -12,8 +12,8 @@ use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Column, NoTls};
 
 use crate::config::Config;
+use crate::dialect::{self, bind, bind_named};
 use crate::result::ResultSet;
-use crate::sql::{bind, bind_named};
 use crate::statement::Statement;
 use crate::status::Status;
 use crate::value::{field, is_shown};
@@ -63,6 +63,10 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     // A statement ends with its client; otherwise an orphaned session keeps running.
     // PostgreSQL before 14 does not know the setting.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
+    dialect::prepare(&client).await.map_err(|e| end(&e))?;
+    if let Some(folder) = &config.s3 {
+        dialect::files::refresh(&client, folder).await.map_err(|e| not_loaded(&e))?;
+    }
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
@@ -98,7 +102,7 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
         (None, None) => {
             let sql = request.sql.as_deref().unwrap_or_default();
             let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
-            let result = one(&client, statement, sql).await;
+            let result = one(config, &client, statement, sql).await;
             result.map(|result| statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result))))
         }
         (None, Some(sqls)) => batch(config, &client, statement, sqls).await,
@@ -152,7 +156,7 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
             s.parts[n].query_id = Some(config.next_query_id());
             s.parts[n].change(Status::Started);
         });
-        let result = one(client, statement, sql).await;
+        let result = one(config, client, statement, sql).await;
         statement.state.send_modify(|s| {
             let part = &mut s.parts[n];
             match &result {
@@ -180,12 +184,25 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
     Ok(())
 }
 
-async fn one(client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {
+async fn one(config: &Config, client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {
     let parameters = statement.request.parameters.as_deref().unwrap_or_default();
     // In a batch, each statement takes those of the parameters that it names.
     let bind = if statement.request.sqls.is_some() { bind_named } else { bind };
     let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
-    let prepared = client.prepare(&bound.sql).await.map_err(|e| end(&e))?;
+    if let Some(folder) = &config.s3
+        && let Some(copy) = dialect::files::copy(&bound.sql).map_err(|e| not_loaded(&e.into()))?
+    {
+        let rows = copy.run(client, folder).await.map_err(|e| not_loaded(&e))?;
+        let rows_or_affected = i64::try_from(rows).unwrap_or(i64::MAX);
+        return Ok(ResultSet { columns: Vec::new(), records: Vec::new(), rows_or_affected, size: -1 });
+    }
+    let statements = dialect::translate(&bound.sql).map_err(|e| End::Failed(format!("ERROR: {e}")))?;
+    let [translated] = &statements[..] else {
+        // At once, they are one transaction, or part of the one that is open.
+        client.batch_execute(&statements.join(";")).await.map_err(|e| end(&e))?;
+        return Ok(ResultSet { columns: Vec::new(), records: Vec::new(), rows_or_affected: -1, size: -1 });
+    };
+    let prepared = client.prepare(translated).await.map_err(|e| end(&e))?;
     if let Some(column) = prepared.columns().iter().find(|column| !is_shown(column.type_())) {
         return Err(End::Failed(format!(
             "ERROR: column {:?} has the type {}, which is not one of Redshift's and which the local Data API cannot show; \
@@ -222,6 +239,13 @@ fn affected(sql: &str, rows: Option<u64>) -> i64 {
     let word = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
     let counts = ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].contains(&word.as_str());
     rows.filter(|_| counts).and_then(|r| i64::try_from(r).ok()).unwrap_or(-1)
+}
+
+fn not_loaded(failed: &dialect::files::Failed) -> End {
+    match failed {
+        dialect::files::Failed::Engine(error) => end(error),
+        other => End::Failed(format!("ERROR: {other}")),
+    }
 }
 
 fn end(error: &tokio_postgres::Error) -> End {

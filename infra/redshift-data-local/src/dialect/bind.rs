@@ -1,8 +1,6 @@
-//! What the service does with SQL before the engine sees it.
+//! Named parameters, and distinguishing one statement from several.
 
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Location, Token, Tokenizer};
-
+use super::lex::{Kind, Lexed, lex};
 use crate::protocol::{Failure, Parameter, Reply};
 
 /// SQL with `$n` in place of `:name`, and the values in their order.
@@ -38,46 +36,34 @@ pub(crate) fn bind_named(sql: &str, parameters: &[Parameter]) -> Reply<Bound> {
 
 /// The bound SQL, and the names that it uses.
 fn places<'a>(sql: &str, parameters: &'a [Parameter]) -> Reply<(Bound, Vec<&'a str>)> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|e| Failure::validation(format!("SQL cannot be read: {e}")))?;
-    let end = tokens.iter().rposition(|t| !is_blank(&t.token)).unwrap_or(0);
-    if tokens[..end].iter().any(|t| t.token == Token::SemiColon) {
+    let Lexed { tokens, end } = lex(sql).map_err(|e| Failure::validation(e.to_string()))?;
+    let last = tokens.len().saturating_sub(1);
+    if tokens[..last].iter().any(|t| t.is(";")) {
         return Err(Failure::validation("Multiple sql statements are not allowed."));
     }
     let mut used: Vec<&str> = Vec::new();
     let mut values = Vec::new();
     let mut text = String::new();
-    // Only the places come from the tokens; the text between them stays as it was written.
-    let mut copied = 0;
-    for pair in tokens.windows(2) {
-        let (Token::Colon, Token::Word(word)) = (&pair[0].token, &pair[1].token) else { continue };
-        let Some(parameter) = parameters.iter().find(|p| word.quote_style.is_none() && p.name == word.value) else {
-            continue;
-        };
-        let known = used.iter().position(|name| *name == parameter.name);
-        let place = known.unwrap_or_else(|| {
-            used.push(&parameter.name);
-            values.push(parameter.value.clone());
-            used.len() - 1
-        });
-        text.push_str(&sql[copied..offset(sql, pair[0].span.start)]);
-        text.push_str(&format!("${}", place + 1));
-        copied = offset(sql, pair[1].span.end);
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        text.push_str(token.lead);
+        let named = tokens.get(at + 1).filter(|name| token.is(":") && name.kind == Kind::Word && name.lead.is_empty());
+        if let Some(parameter) = named.and_then(|name| parameters.iter().find(|p| p.name == name.text)) {
+            let known = used.iter().position(|name| *name == parameter.name);
+            let place = known.unwrap_or_else(|| {
+                used.push(&parameter.name);
+                values.push(parameter.value.clone());
+                used.len() - 1
+            });
+            text.push_str(&format!("${}", place + 1));
+            at += 1;
+        } else {
+            text.push_str(token.text);
+        }
+        at += 1;
     }
-    text.push_str(&sql[copied..]);
+    text.push_str(end);
     Ok((Bound { sql: text, values }, used))
-}
-
-/// The byte at which a place (lines and characters from 1) lies.
-fn offset(sql: &str, place: Location) -> usize {
-    let line: usize = sql.split_inclusive('\n').zip(1..place.line).map(|(line, _)| line.len()).sum();
-    let in_line = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
-    sql[line..].char_indices().nth(in_line).map_or(sql.len(), |(byte, _)| line + byte)
-}
-
-fn is_blank(token: &Token) -> bool {
-    matches!(token, Token::Whitespace(_) | Token::EOF)
 }
 
 #[cfg(test)]
@@ -102,7 +88,7 @@ mod tests {
     fn what_is_quoted_or_cast_is_left_alone() {
         for sql in [
             "SELECT ':a', \":a\", 'it''s', x::a, $$ :a; $$ -- :a\n, 1 /* :a */ ;",
-            "SELECT E'\\n:a', E'it\\'s', '\\', :other",
+            "SELECT E'\\n:a', E'it\\'s', '\\\\', :other",
             "SELECT 1 -- ; \n",
         ] {
             assert_eq!(bound(sql, &[]).expect(sql), (sql.to_owned(), vec![]));
