@@ -5,10 +5,16 @@ BUILD := .tools/build
 BENCH := .tools/bench
 LINT := .tools/lint
 BROWSER := .tools/browser
+SBOM := .tools/sbom
+CYCLONEDX := 0.5.9
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
 STACK ?= redshift-loader
+# What a release is built for, and where the functions for AWS go.
+ARCHITECTURES ?= x86_64
+LAMBDA := target/lambda
+RELEASED = target/releases/redshift-loader-$(VERSION)
 # Only what is said on the command line counts: a DATABASE_URL of the shell must not be emptied by accident.
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
@@ -17,6 +23,9 @@ RUN := cargo run --locked --quiet
 LOCAL := $(RUN) -p redshift-local --
 LOADER := $(RUN) -p loader --
 MEASURE := $(RUN) --profile local -p bench --features figures --bin
+PACK := $(VENV)/bin/python infra/build/release.py
+# No binary names the folders of the machine that it was built on: the same source gives the same bytes anywhere.
+REMAP = $$(printf -- '--remap-path-prefix=%s=/crates ' "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*) --remap-path-prefix=$(CURDIR)=/redshift-loader
 VALIDATE = $(VENV)/bin/python infra/lint/validate_aws.py --stack $(STACK)
 step := @infra/build/step.sh
 # The steps before the three goals that everybody begins with are counted.
@@ -28,10 +37,10 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local install status runs rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
+.PHONY: help demo local install status runs rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release-functions release release-check cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 demo: setup functions runner ## Run the main job on this machine, from the event to the notifications; target/demo/report.html shows it
 	@$(LOCAL) demo
@@ -71,10 +80,10 @@ test-units: ## The tests beside the code alone
 test-%: ## One suite of tests/tests alone
 	cargo test --locked --workspace --test $*
 
-test-page: $(BROWSER)/.ready
+test-page test-release: $(BROWSER)/.ready
 
 $(BROWSER)/.ready: tests/browser/install.sh tests/browser/unpack.mjs tests/browser/requirements.txt tests/browser/package-lock.json
-	$(step) "install the browser of the tests" tests/browser/install.sh $(PYTHON) $(BROWSER)
+	$(step) "install the browser and the CDK of the tests" tests/browser/install.sh $(PYTHON) $(BROWSER)
 	@touch $@
 
 chaos: setup functions ## The pipeline under every fault (SEED=... plays a run again)
@@ -83,19 +92,19 @@ chaos: setup functions ## The pipeline under every fault (SEED=... plays a run a
 cost: ## What waiting costs beside its rivals, and a stack a month
 	@$(MEASURE) cost
 
-bench: setup release bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python
+bench: setup release-functions bench-setup ## Starts, first invokes, memory and size of the functions, beside hello world and Python
 	@$(MEASURE) bench
 
-bench-audit: setup release bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
+bench-audit: setup release-functions bench-setup ## Notifications of 1, 100 and 10,000 runs, beside the sequential way in Python
 	@$(MEASURE) bench-audit
 
-bench-pipeline: setup release ## What the state machine adds to the procedures' time, beside that of the notes
+bench-pipeline: setup release-functions ## What the state machine adds to the procedures' time, beside that of the notes
 	@$(MEASURE) bench-pipeline
 
 bench-throughput: setup ## 200 statements and 1,000 long polls at once on the local Data API
 	@$(MEASURE) bench-throughput
 
-bench-history: setup release bench-setup ## Load and audit on top of 100,000 to 4,000,000 rows, beside those over the whole history and a public tool
+bench-history: setup release-functions bench-setup ## Load and audit on top of 100,000 to 4,000,000 rows, beside those over the whole history and a public tool
 	@$(MEASURE) bench-history
 
 bench-setup: $(BENCH)/.ready ## Install what the benchmarks compare with into .tools/bench
@@ -142,26 +151,47 @@ loader:
 runner:
 	$(step) "$(call of,3)build the runner of the local stack" cargo build --locked -p redshift-local
 
-release: ## Build the functions as for AWS, but for this machine: what the benchmarks measure
+release-functions: ## Build the functions as for AWS, but for this machine: what the benchmarks measure
 	$(step) "build the functions for a release" cargo build --locked --release $(FUNCTIONS:%=-p %) -p hello-world
 
 cargo-lambda: $(BUILD)/.ready ## Install cargo-lambda into .tools/build
 
 build: $(BUILD)/.ready ## Build the functions for AWS (ARCH=x86_64 or arm64)
-	PATH="$(abspath $(BUILD))/bin:$$PATH" cargo lambda build --locked --release $(FUNCTIONS:%=-p %) --target $(TARGET)
+	@cargo fetch --locked --quiet
+	PATH="$(abspath $(BUILD))/bin:$$PATH" RUSTFLAGS="$$RUSTFLAGS $(REMAP)" cargo lambda build --locked --release $(FUNCTIONS:%=-p %) \
+		--target $(TARGET) --lambda-dir $(LAMBDA)
 
 $(BUILD)/.ready: infra/build/requirements.txt
 	$(call environment,$(BUILD),"install cargo-lambda")
 
-deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ...")
+release: setup $(SBOM)/.ready ## Make the files of a release (VERSION=1.2.3, ARCHITECTURES="x86_64 arm64") in target/releases
+	@$(PACK) check "$(VERSION)"
+	@for arch in $(ARCHITECTURES); do $(MAKE) --no-print-directory build ARCH=$$arch LAMBDA=target/releases/built/$$arch || exit 1; done
+	@$(PACK) pack "$(VERSION)" $(RELEASED) $(foreach arch,$(ARCHITECTURES),$(arch)=target/releases/built/$(arch))
+	@PATH="$(abspath $(SBOM))/bin:$$PATH" $(PACK) bill "$(VERSION)" $(RELEASED)
+	@$(PACK) sum "$(VERSION)" $(RELEASED)
+
+release-check: release ## Make it once more in another folder, and compare every byte (VERSION=1.2.3)
+	@infra/build/again.sh $(RELEASED) $(MAKE) --no-print-directory release VERSION=$(VERSION) ARCHITECTURES="$(ARCHITECTURES)"
+
+$(SBOM)/.ready:
+	$(step) "install cargo-cyclonedx" cargo install --locked --quiet --root $(SBOM) cargo-cyclonedx@$(CYCLONEDX)
+	@touch $@
+
+ifneq ($(call given,RELEASE),)
+deploy: what-to-deploy
+	@PATH="$$PATH:$(abspath $(VENV))/bin" infra/build/deploy.sh "$(RELEASE)" "$(BUCKET)" "$(PARAMETERS)" "$(STACK)" "$(ARCH)" $(TAGS)
+else
+deploy: what-to-deploy setup build ## Deploy to AWS (BUCKET=... PARAMETERS=infra/parameters/... STACK=redshift-loader TAGS="Key=Value ..." RELEASE=folder or URL)
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \
 		--output-template-file target/packaged.yaml
 	@echo "deploying $(STACK) with $(PARAMETERS)"
-	@$(VENV)/bin/python infra/lint/parameters.py "$(PARAMETERS)" > target/parameters
-	@xargs -0 < target/parameters $(VENV)/bin/aws cloudformation deploy \
+	@infra/build/parameters.sh "$(PARAMETERS)" infra/template.yaml > target/parameters
+	@tr '\n' '\0' < target/parameters | xargs -0 $(VENV)/bin/aws cloudformation deploy \
 		--stack-name $(STACK) --template-file target/packaged.yaml --s3-bucket $(BUCKET) --capabilities CAPABILITY_IAM \
 		--no-fail-on-empty-changeset --tags Application=redshift-loader $(TAGS) --parameter-overrides Architecture=$(ARCH)
 	$(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs' --output table
+endif
 
 validate-aws: what-to-deploy setup credentials build ## Have AWS check what deploy would deploy; changes nothing (as deploy: BUCKET=... PARAMETERS=...)
 	$(VENV)/bin/aws cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts Node and the browser of the tests into .tools/browser: install.sh PYTHON FOLDER. Needs a package registry and nothing else.
+# Puts Node, and the browser and the CDK of the tests, into .tools/browser: install.sh PYTHON FOLDER. Needs a package registry and nothing else.
 set -e
 python=$1
 here=$(cd "$(dirname "$0")" && pwd)

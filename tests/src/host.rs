@@ -25,7 +25,7 @@ use crate::{Any, failed};
 /// A release build, as deployed: what benchmarks measure.
 pub fn release(name: &str) -> Any<PathBuf> {
     let path = project("target/release").join(name);
-    if path.exists() { Ok(path) } else { Err(failed(format!("{name} is not built: run `make release`"))) }
+    if path.exists() { Ok(path) } else { Err(failed(format!("{name} is not built: run `make release-functions`"))) }
 }
 
 /// A function of `tests/bench/rivals` on AWS's own runtime client for Python, to be started.

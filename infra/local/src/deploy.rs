@@ -58,6 +58,11 @@ pub async fn deploy(url: &str, dir: &Path, stack: &str, parameters: &[String]) -
     command.extend(["--tags", "Application=redshift-loader", "--parameter-overrides"]);
     command.extend(parameters.iter().map(String::as_str));
     aws(url, &command).await?;
+    outputs(url, stack).await
+}
+
+/// The outputs of a stack, whoever has deployed it; from here on its notifications are sent.
+pub async fn outputs(url: &str, stack: &str) -> Result<Outputs> {
     let query = ["--query", "Stacks[0].Outputs"];
     let outputs =
         aws(url, &[&["cloudformation", "describe-stacks", "--stack-name", stack], &query[..]].concat()).await?;

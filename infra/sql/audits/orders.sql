@@ -401,6 +401,26 @@ BEGIN
     WHERE orders_audit.kind = 'UNKNOWN' AND COALESCE(orders_audit.status, 'NEW') <> 'RESOLVED'
         AND m.run_id = orders_audit.run_id AND m.order_id = orders_audit.order_id;
 
+    -- Before there was a row for such a run, each of its keys had one. One of them goes on as the row of the run if they stand for as
+    -- many rows as it: people know of it. The others go.
+    EXECUTE 'UPDATE dev.orders_audit
+    SET mismatch_key = m.mismatch_key, values_md5 = m.values_md5, row_count = m.row_count, order_id = NULL
+    FROM (
+        SELECT w.mismatch_key, w.values_md5, w.row_count,
+            COALESCE(MIN(CASE WHEN o.status <> ''NOTIFIED'' THEN o.mismatch_key END), MIN(o.mismatch_key)) AS known_as
+        FROM audit_orders_worker_sp_mismatches w
+        JOIN (
+            SELECT run_id AS of_run, kind, mismatch_key, status, row_count FROM dev.orders_audit
+            WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'') AND ' || in_window || '
+        ) o ON o.of_run = w.run_id AND o.kind = w.kind
+        WHERE w.place = 0 AND w.mismatch_key LIKE ''%:*''
+        GROUP BY w.mismatch_key, w.values_md5, w.row_count
+        HAVING SUM(COALESCE(o.row_count, 1)) = w.row_count
+    ) m
+    WHERE ' || in_window || ' AND orders_audit.mismatch_key = m.known_as AND NOT EXISTS (
+        SELECT 1 FROM dev.orders_audit known WHERE ' || in_window || ' AND known.mismatch_key = m.mismatch_key
+    )';
+
     -- Gone: resolved. Only what was judged.
     EXECUTE 'UPDATE dev.orders_audit
     SET status = ''RESOLVED'', resolved_at = GETDATE()
