@@ -7,6 +7,7 @@ LINT := .tools/lint
 BROWSER := .tools/browser
 SBOM := .tools/sbom
 CYCLONEDX := 0.5.9
+WHEEL := .tools/wheel
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
@@ -15,6 +16,8 @@ STACK ?= redshift-loader
 ARCHITECTURES ?= x86_64
 LAMBDA := target/lambda
 RELEASED = target/releases/redshift-loader-$(VERSION)
+# Of the wheel.
+PROFILE ?= release
 # Only what is said on the command line counts: a DATABASE_URL of the shell must not be emptied by accident.
 given = $(if $(findstring command,$(origin $(1))),$($(1)))
 FUNCTIONS := proc-runner status-checker orders-audit-fn
@@ -37,7 +40,7 @@ define environment
 	@touch $@
 endef
 
-.PHONY: help demo local install status runs rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release-functions release release-check cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean
+.PHONY: help demo local install status runs rerun test test-units chaos cost bench bench-audit bench-pipeline bench-throughput bench-history bench-setup lint fmt setup functions release-functions release release-check cargo-lambda build deploy validate-aws credentials what-to-deploy destroy doctor audits loader runner lock clean wheel wheel-to-test
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -69,7 +72,7 @@ rerun: setup loader ## Start a failed execution again with the same input (EXECU
 LONG := variants chaos engines pipeline oncall doctor install
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
-test: setup functions $(BROWSER)/.ready ## Pass all tests
+test: setup functions $(BROWSER)/.ready wheel-to-test ## Pass all tests
 	$(step) "$(call of,3)build the tests" cargo test --locked --workspace --no-run
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(SUITES:%=test-%) test-units
 
@@ -81,6 +84,8 @@ test-%: ## One suite of tests/tests alone
 	cargo test --locked --workspace --test $*
 
 test-page test-release: $(BROWSER)/.ready
+
+test-wheel: wheel-to-test
 
 $(BROWSER)/.ready: tests/browser/install.sh tests/browser/unpack.mjs tests/browser/requirements.txt tests/browser/package-lock.json
 	$(step) "install the browser and the CDK of the tests" tests/browser/install.sh $(PYTHON) $(BROWSER)
@@ -164,6 +169,19 @@ build: $(BUILD)/.ready ## Build the functions for AWS (ARCH=x86_64 or arm64)
 $(BUILD)/.ready: infra/build/requirements.txt
 	$(call environment,$(BUILD),"install cargo-lambda")
 
+wheel: $(WHEEL)/.ready ## Build redshift-data-local as a wheel for pip, into target/wheels
+	@PATH="$(abspath $(WHEEL))/bin:$$PATH" maturin build --locked --quiet --profile $(PROFILE) \
+		--manifest-path infra/redshift-data-local/Cargo.toml --out target/wheels/$(PROFILE)
+
+# What needs no optimisation is built in a fraction of the time.
+wheel-to-test: $(WHEEL)/.ready
+	$(step) "build the wheel of redshift-data-local" $(MAKE) --no-print-directory wheel PROFILE=dev
+
+$(WHEEL)/.ready: infra/redshift-data-local/wheel/requirements.txt
+	$(step) "download what the wheel is tested with" sh -c 'mkdir -p $(WHEEL)-house && $(PYTHON) -m pip download --disable-pip-version-check --quiet --require-hashes --no-deps \
+		--dest $(WHEEL)-house -r $<'
+	$(call environment,$(WHEEL),"install what builds the wheel")
+
 release: setup $(SBOM)/.ready ## Make the files of a release (VERSION=1.2.3, ARCHITECTURES="x86_64 arm64") in target/releases
 	@$(PACK) check "$(VERSION)"
 	@for arch in $(ARCHITECTURES); do $(MAKE) --no-print-directory build ARCH=$$arch LAMBDA=target/releases/built/$$arch || exit 1; done
@@ -215,7 +233,7 @@ destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse 
 	@echo "$(STACK) is gone. The orders, the audit table and its marks are in the warehouse, and stay."
 
 lock: ## Lock the Python requirements anew, after a change of a requirements.in (needs uv)
-	@for f in infra/local infra/lint infra/build tests/bench/rivals tests/browser; do (cd $$f && uv pip compile --quiet --universal \
+	@for f in infra/local infra/lint infra/build infra/redshift-data-local/wheel tests/bench/rivals tests/browser; do (cd $$f && uv pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt) || exit 1; done
 
 clean: ## Remove what was built and installed

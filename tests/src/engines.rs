@@ -27,12 +27,12 @@ use axum::routing::post;
 use futures_util::future::try_join_all;
 use loader::tools;
 use loader::tools::project;
+use redshift_data_local::process::Folder;
 use redshift_local::aws::Cli;
 use redshift_local::aws::sdk_config;
 use redshift_local::execution::history;
 use redshift_local::ministack::{MiniStack, take_port};
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::moto::{Moto, Upstream, post_json};
@@ -193,7 +193,7 @@ pub struct Engines {
     /// Whose turn it is.
     turn: AtomicUsize,
     mocks: tokio::sync::Mutex<Mocks>,
-    _dir: TempDir,
+    _dir: Folder,
 }
 
 /// MiniStack's mocked service integrations: what answers the states of EMR.
@@ -233,7 +233,7 @@ struct Engine {
 impl Engines {
     /// Starts both.
     pub async fn start() -> Any<Self> {
-        let dir = TempDir::new()?;
+        let dir = Folder::new()?;
         let scripts: Arc<Scripts> = Arc::default();
         let gateway = |moto| {
             Router::new()
@@ -244,7 +244,7 @@ impl Engines {
         let motos = try_join_all((0..MOTOS).map(|_| Moto::start(dir.path(), gateway))).await?;
         let on_moto = |moto: String| async move { Engine::make(&sdk_config(&moto).await).await };
         let on_motos = try_join_all(motos.iter().map(|moto| on_moto(moto.url.clone()))).await?;
-        let ministack = MiniStack::start(take_port(None).await?, &[], Some(0.0), dir.path()).await?;
+        let ministack = MiniStack::start(take_port(None)?, &[], Some(0.0), dir.path()).await?;
         let config = sdk_config(&ministack.url()).await;
         make_role(&ministack.url()).await?;
         make_functions(&config, &motos[0].gateway, dir.path()).await?;

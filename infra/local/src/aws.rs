@@ -4,9 +4,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use loader::tools::python_tool;
 use loader::{Error, Result};
+use redshift_data_local::process::{command, run};
 use serde_json::Value;
 use shared::runtime::{TrustStore, http_client};
-use tokio::process::Command;
 
 /// The region of the local AWS.
 pub const REGION: &str = "eu-west-1";
@@ -50,15 +50,15 @@ impl Cli {
 
     /// Calls it; what it prints, as JSON if it is.
     pub async fn call(&self, arguments: &[&str]) -> Result<Value> {
-        let mut command = Command::new(python_tool("aws")?);
-        command.args(["--output", "json"]).args(arguments).kill_on_drop(true);
+        let mut command = command(python_tool("aws")?);
+        command.args(["--output", "json"]).args(arguments);
         // For this one service the CLI does not look at the variable.
         if arguments.first() == Some(&"sqs") {
             command.args(["--endpoint-url", &self.environment[0].1]);
         }
         command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command.output().await.map_err(|e| Error::doing("run the aws CLI", e))?;
+        let output = run(&mut command).await.map_err(|e| Error::doing("run the aws CLI", e))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let what = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");

@@ -6,14 +6,13 @@
 //! | `up` | `make local`: the stack, kept up |
 //! | `page` | its page: what the buttons do, and the inbox |
 //! | `stack` | all parts together, with the real template deployed |
-//! | `postgres` | a PostgreSQL of our own |
+//! | `postgres` | a PostgreSQL from the programs that the project pins |
 //! | `warehouse` | the SQL of `infra/sql` on it |
 //! | `ministack` | the local AWS |
 //! | `aws` | clients of the local AWS |
 //! | `deploy` | the two commands that deploy the template, here as on AWS |
 //! | `execution` | following an execution, and what its history shows |
 //! | `notifications` | a queue on the topic |
-//! | `process` | child processes that end with us |
 
 pub mod aws;
 pub mod demo;
@@ -23,7 +22,6 @@ pub mod ministack;
 pub mod notifications;
 pub mod page;
 pub mod postgres;
-pub mod process;
 pub mod stack;
 pub mod up;
 pub mod warehouse;

@@ -6,11 +6,10 @@ use std::path::Path;
 use loader::tools::python_tool;
 use loader::{Error, Result};
 use nix::sys::signal::Signal;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
+use redshift_data_local::process::{Process, command, free_port};
+use tokio::net::TcpStream;
 
 use crate::aws::REGION;
-use crate::process::Process;
 
 /// A running MiniStack.
 #[derive(Debug)]
@@ -20,10 +19,8 @@ pub struct MiniStack {
 }
 
 /// A port that is free now: the wanted one, or any.
-pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0))).await;
-    let address = listener.and_then(|l| l.local_addr());
-    address.map(|a| a.port()).map_err(|e| match wanted {
+pub fn take_port(wanted: Option<u16>) -> Result<u16> {
+    free_port(wanted).map_err(|e| match wanted {
         Some(port) => Error::new(format!("port {port} cannot be used: {e}; choose another (PORT=...) or none")),
         None => Error::doing("find a free port", e),
     })
@@ -37,7 +34,7 @@ impl MiniStack {
         // What it unpacks is removed with the folder.
         let temporary = dir.join("ministack");
         std::fs::create_dir_all(&temporary).map_err(|e| Error::doing("make a folder for MiniStack", e))?;
-        let mut command = Command::new(python_tool("ministack")?);
+        let mut command = command(python_tool("ministack")?);
         command
             .current_dir(&temporary)
             .env_clear()
@@ -61,8 +58,10 @@ impl MiniStack {
             command.env("SFN_WAIT_SCALE", scale.to_string());
         }
         // It holds nothing worth keeping, and is slow to end when asked.
-        let mut process = Process::start("ministack", &mut command, dir, Signal::SIGKILL)?;
-        process.until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
+        let failed = |e: redshift_data_local::Error| Error::doing("start MiniStack", e);
+        let mut process = Process::start("ministack", &mut command, dir, Signal::SIGKILL).await.map_err(failed)?;
+        let listens = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok();
+        process.until(listens).await.map_err(failed)?;
         Ok(Self { process, port })
     }
 

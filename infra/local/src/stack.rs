@@ -3,13 +3,14 @@
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
 use loader::{Error, Place, Result, install};
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use tempfile::TempDir;
 
 use crate::aws::{Cli, sdk_config};
 use crate::deploy::{self, Outputs};
 use crate::ministack::{self, MiniStack};
-use crate::postgres::Postgres;
+use crate::postgres;
 use crate::warehouse::Warehouse;
 
 /// The workgroup that exists here.
@@ -58,21 +59,20 @@ pub struct Stack {
     cli: Cli,
     postgres: Option<Postgres>,
     /// Folder for what lives as long as the stack; last, so that it goes last.
-    pub dir: TempDir,
+    pub dir: Folder,
 }
 
 impl Stack {
     /// Starts everything, deploys the template and loads the sample orders. `say` receives each step.
     pub async fn start(options: &Options, mut say: impl FnMut(&str)) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("redshift-loader-").tempdir();
-        let dir = dir.map_err(|e| Error::doing("make a temporary folder", e))?;
+        let dir = Folder::new().map_err(|e| Error::doing("make a temporary folder", e))?;
         // Taken first, so that a port in use is said before anything is started.
-        let port = ministack::take_port(options.port).await?;
+        let port = ministack::take_port(options.port)?;
         let postgres = match &options.database_url {
             Some(_) => None,
             None => {
                 say("starting PostgreSQL");
-                Some(Postgres::start(dir.path()).await?)
+                Some(postgres::start(dir.path()).await?)
             }
         };
         let url = match (&options.database_url, &postgres) {

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 pub const DB_USER: &str = "loader";
 
 /// A database that stands for Redshift's.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Warehouse {
     config: Config,
     url: String,
@@ -130,11 +130,6 @@ impl Warehouse {
         let sql = "SELECT DISTINCT run_id FROM dev.orders_audit WHERE status <> 'RESOLVED' ORDER BY 1";
         Ok(self.rows(sql).await?.iter().map(|row| row.get(0)).collect())
     }
-}
-
-/// Runs one statement at a URL.
-pub(crate) async fn execute(url: &str, sql: &str) -> Result<()> {
-    Warehouse::new(url)?.run(sql).await
 }
 
 fn chain(error: &tokio_postgres::Error) -> String {

@@ -1,14 +1,19 @@
 //! The program: what it reports when it cannot start, what it prints, and what it leaves.
 
+#[path = "../../redshift-data-local/tests/left/mod.rs"]
+mod left;
+
 use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use loader::tools::project;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use redshift_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 
 fn fails(arguments: &[&str]) -> String {
@@ -67,8 +72,8 @@ fn end(program: &mut Child, signal: Signal) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn your_own_postgresql_serves_the_commands_that_are_printed() {
-    let dir = tempfile::TempDir::new().expect("a folder");
-    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let dir = Folder::new().expect("a folder");
+    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
     let url = postgres.url();
     let run = || {
         let _one = UP.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,4 +156,28 @@ fn the_stack_stays_up_until_it_is_interrupted_and_leaves_nothing() {
     for address in [address, format!("127.0.0.1:{port}")] {
         assert!(std::net::TcpStream::connect(&address).is_err(), "nobody listens on {address} any more");
     }
+}
+
+#[test]
+fn killed_it_leaves_nothing() {
+    let _one = UP.lock().unwrap_or_else(PoisonError::into_inner);
+    let temporary = Folder::new().expect("a folder");
+    let mut command = Command::new(LOCAL_STACK);
+    let (mut stack, _, _lines) = start(command.arg("up").env("TMPDIR", left::passable(&temporary)), "ready");
+    let execution =
+        ". target/local/env; .tools/venv/bin/aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN";
+    let started = Command::new("sh").args(["-ec", execution]).current_dir(project("")).output().expect("a shell");
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    let traces = || left::Traces::of(stack.id());
+    for _ in 0..200 {
+        if traces().has("bootstrap") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let traces = traces();
+    assert!(["bootstrap", "postgres"].iter().all(|name| traces.has(name)) && traces.memory() > 0, "{traces:?}");
+    kill(Pid::from_raw(stack.id().try_into().expect("a pid")), Signal::SIGKILL).expect("a signal");
+    stack.wait().expect("it ends");
+    traces.assert_gone(temporary.path());
 }

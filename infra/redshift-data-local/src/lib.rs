@@ -2,8 +2,11 @@
 
 mod config;
 pub mod dialect;
+mod error;
 pub mod faults;
 mod interrupt;
+pub mod postgres;
+pub mod process;
 pub mod protocol;
 mod result;
 mod server;
@@ -14,6 +17,7 @@ mod status;
 mod value;
 
 pub use config::Config;
+pub use error::Error;
 pub use interrupt::interrupted;
 pub use server::{Running, serve};
 pub use service::Service;

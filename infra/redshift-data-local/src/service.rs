@@ -72,6 +72,11 @@ impl Service {
         &self.faults
     }
 
+    /// Opens a session of PostgreSQL, and closes it.
+    pub(crate) async fn reach_postgres(&self) -> Result<(), tokio_postgres::Error> {
+        self.config.postgres.connect(tokio_postgres::NoTls).await.map(drop)
+    }
+
     /// Cancels whatever runs, and waits a moment for it to end.
     pub async fn cancel_all(&self) {
         let active: Vec<_> = self.statements().iter().filter(|s| !s.status().has_ended()).cloned().collect();

@@ -1,11 +1,20 @@
-//! The program: what it reports when it cannot start, and how it ends.
+//! The program: what it reports when it cannot start, what it starts by itself, and that nothing is left of it.
 
+mod left;
+
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
+use left::Traces;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use redshift_data_local::postgres::Programs;
+use redshift_data_local::process::Folder;
+use tokio_postgres::NoTls;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_redshift-data-local");
 
@@ -67,4 +76,148 @@ fn a_signal_ends_it_with_success() {
         kill(Pid::from_raw(program.id().try_into().expect("a pid")), signal).expect("a signal");
         assert!(program.wait().expect("it ends").success());
     }
+}
+
+/// PostgreSQL's programs, as `make setup` installs them.
+fn postgres() -> PathBuf {
+    let environment = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/venv");
+    Programs::in_environment(Path::new(environment)).expect("run `make setup`").folder().to_owned()
+}
+
+/// The program with a PostgreSQL of its own, all of whose files are below a folder of the test.
+struct Own {
+    program: Child,
+    _stdout: BufReader<ChildStdout>,
+    exports: HashMap<String, String>,
+    temporary: Folder,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+    }
+}
+
+fn own(temporary: &Folder) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(postgres()).env_remove("DATABASE_URL");
+    command.env("TMPDIR", left::passable(temporary)).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn signal(program: &Child, signal: Signal) {
+    kill(Pid::from_raw(program.id().try_into().expect("a pid")), signal).expect("a signal");
+}
+
+impl Own {
+    fn start() -> Self {
+        let temporary = Folder::new().expect("a folder");
+        let mut program = own(&temporary).spawn().expect("it starts");
+        let mut stdout = BufReader::new(program.stdout.take().expect("its output"));
+        let mut exports = HashMap::new();
+        while !exports.contains_key("AWS_ENDPOINT_URL_REDSHIFT_DATA") {
+            let mut line = String::new();
+            assert_ne!(stdout.read_line(&mut line).expect("text"), 0, "it ended: {exports:?}");
+            let (name, value) = line.trim().strip_prefix("export ").and_then(|l| l.split_once('=')).expect("an export");
+            exports.insert(name.to_owned(), value.trim_matches('\'').to_owned());
+        }
+        Self { program, _stdout: stdout, exports, temporary }
+    }
+
+    fn address(&self) -> &str {
+        self.exports["AWS_ENDPOINT_URL_REDSHIFT_DATA"].strip_prefix("http://").expect("a URL")
+    }
+
+    fn database(&self) -> tokio_postgres::Config {
+        self.exports["DATABASE_URL"].parse().expect("a URL")
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut server = TcpStream::connect(self.address()).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address());
+        server.write_all(request.as_bytes()).expect("it listens");
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).expect("text");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn without_a_database_it_starts_one_that_only_its_password_opens() {
+    let mut it = Own::start();
+    let (client, connection) = it.database().connect(NoTls).await.expect("a session");
+    let connection = tokio::spawn(connection);
+    let row =
+        client.query_one("SELECT current_database()::TEXT, current_setting('TimeZone')", &[]).await.expect("a row");
+    assert_eq!((row.get(0), row.get(1)), ("dev", "UTC"));
+    let trusts = "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'";
+    assert_eq!(client.query_one(trusts, &[]).await.expect("a row").get::<_, i64>(0), 0);
+    for password in ["", "postgres"] {
+        let refused = it.database().password(password).connect(NoTls).await.err().expect("refused");
+        assert!(!refused.to_string().is_empty());
+    }
+    let health = it.get("/health");
+    assert!(health.starts_with("HTTP/1.1 200") && health.contains(r#""status":"ok""#), "{health}");
+    let traces = Traces::of(it.program.id());
+    assert!(traces.has("postgres") && traces.memory() > 0, "{traces:?}");
+    // A session that is busy does not keep it.
+    tokio::spawn(async move { client.batch_execute("SELECT pg_sleep(1000)").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    signal(&it.program, Signal::SIGTERM);
+    assert!(it.program.wait().expect("it ends").success());
+    let _ = connection.await;
+    traces.assert_gone(it.temporary.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_it_leaves_nothing() {
+    let mut it = Own::start();
+    let (client, connection) = it.database().connect(NoTls).await.expect("a session");
+    let connection = tokio::spawn(connection);
+    let query =
+        tokio::spawn(async move { client.batch_execute("SELECT count(*) FROM generate_series(1, 1e12)").await });
+    // That it waits for nothing, and would not see the end of the postmaster.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let traces = Traces::of(it.program.id());
+    assert!(traces.has("postgres") && traces.memory() > 0, "{traces:?}");
+    signal(&it.program, Signal::SIGKILL);
+    it.program.wait().expect("it ends");
+    traces.assert_gone(it.temporary.path());
+    assert!(query.await.expect("no panic").is_err());
+    let _ = connection.await;
+}
+
+#[test]
+fn killed_while_it_starts_it_leaves_nothing() {
+    // From before its watchdog runs to after PostgreSQL is up.
+    for milliseconds in [5, 60, 200, 500, 900] {
+        let temporary = Folder::new().expect("a folder");
+        let mut program = own(&temporary).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let traces = Traces::of(program.id());
+        signal(&program, Signal::SIGKILL);
+        program.wait().expect("it ends");
+        traces.assert_gone(temporary.path());
+    }
+}
+
+#[test]
+fn without_postgresql_it_tells_what_to_install() {
+    let dir = Folder::new().expect("a folder");
+    let mut command = Command::new(PROGRAM);
+    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(dir.path()).env_remove("DATABASE_URL");
+    let Output { status, stderr, .. } = command.output().expect("it starts");
+    let text = String::from_utf8_lossy(&stderr);
+    assert!(!status.success() && text.contains("initdb"), "{text}");
+}
+
+#[test]
+fn a_port_in_use_is_reported_before_anything_is_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = Command::new(PROGRAM).args(["--listen", &address]).env_remove("DATABASE_URL").output();
+    let Output { status, stderr, .. } = output.expect("it starts");
+    let text = String::from_utf8_lossy(&stderr);
+    assert!(!status.success() && text.contains("choose another --listen"), "{text}");
+    assert!(!text.contains("starting"), "{text}");
 }

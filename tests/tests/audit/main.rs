@@ -6,13 +6,14 @@ mod tables;
 
 use loader::tools;
 use redshift_data_local::faults::{Fault, FaultKind};
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
-use tempfile::TempDir;
 use tests::host::{Function, Invoked};
 use tests::sink::Sink;
 use tests::{Any, Outcome, failed, run, tests};
@@ -35,12 +36,12 @@ struct Audit {
     sink: Sink,
     sink_url: String,
     postgres: Postgres,
-    _dir: TempDir,
+    _dir: Folder,
 }
 
 async fn start() -> Audit {
-    let dir = TempDir::new().expect("a folder");
-    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let dir = Folder::new().expect("a folder");
+    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
     warehouse.reset().await.expect("tables");
     let api = Running::start(Config::new(warehouse.config().clone(), vec![])).await.expect("the Data API");

@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use fastrand::Rng;
 use loader::audit::Declaration;
-use redshift_local::postgres::Postgres;
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
-use tempfile::TempDir;
 use tests::{Any, Outcome, failed, run, tests};
 
 use oracle::{Mismatch, mismatches};
@@ -27,7 +28,7 @@ const AUDITS: usize = 3;
 struct Database {
     warehouse: Warehouse,
     postgres: Postgres,
-    _dir: TempDir,
+    _dir: Folder,
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -138,8 +139,8 @@ fn pair_text(pair: &Pair) -> String {
 
 fn main() -> ExitCode {
     let start = async || {
-        let dir = TempDir::new().expect("a folder");
-        let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+        let dir = Folder::new().expect("a folder");
+        let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
         let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
         warehouse.reset().await.expect("tables");
         Database { warehouse, postgres, _dir: dir }

@@ -9,17 +9,18 @@ use aws_sdk_redshiftdata::operation::describe_statement::{DescribeStatementError
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
 use redshift_data_local::faults::{Fault, FaultKind};
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
 use redshift_data_local::protocol::FailureType;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::Cli;
 use redshift_local::aws::sdk_config;
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use shared::{StatementId, statement};
 use std::process::ExitCode;
 use std::time::Duration;
-use tempfile::TempDir;
 use tests::{Any, Outcome, failed, load, run, tests};
 
 use refusals::*;
@@ -30,12 +31,12 @@ struct Api {
     api: Running,
     warehouse: Warehouse,
     postgres: Postgres,
-    _dir: TempDir,
+    _dir: Folder,
 }
 
 async fn start() -> Api {
-    let dir = TempDir::new().expect("a folder");
-    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let dir = Folder::new().expect("a folder");
+    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
     warehouse.reset().await.expect("sample orders");
     let mut config = Config::new(warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);

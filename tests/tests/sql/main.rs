@@ -7,11 +7,12 @@ mod migration;
 mod window;
 
 use loader::tools::project;
-use redshift_local::postgres::Postgres;
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tempfile::TempDir;
 use tests::{Any, Outcome, run, tests};
 
 use life::*;
@@ -22,7 +23,7 @@ use window::*;
 
 struct Database {
     postgres: Postgres,
-    _dir: TempDir,
+    _dir: Folder,
     made: AtomicU32,
 }
 
@@ -277,8 +278,8 @@ fn main() -> ExitCode {
         what_is_twice_on_both_sides_is_no_mismatch,
     ];
     let start = async || {
-        let dir = TempDir::new().expect("a folder");
-        let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+        let dir = Folder::new().expect("a folder");
+        let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
         Database { postgres, _dir: dir, made: AtomicU32::new(0) }
     };
     run(tests, start, async |database: Database| database.postgres.stop().await)

@@ -6,8 +6,9 @@
 use std::time::{Duration, Instant};
 
 use loader::terminal::{numbers, table};
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use tests::host::{Function, python_function, release};
@@ -115,8 +116,8 @@ async fn measured(command: Command, services: [&str; 3], sink: &Sink, runs: usiz
 
 /// 10,000 runs of 100 rows each, grouped and marked by the engine.
 async fn with_warehouse(sns: &str, sink: &Sink) -> Any<Value> {
-    let dir = tempfile::TempDir::new()?;
-    let postgres = Postgres::start(dir.path()).await?;
+    let dir = Folder::new()?;
+    let postgres = postgres::start(dir.path()).await?;
     let warehouse = Warehouse::new(&postgres.url())?;
     warehouse.reset().await?;
     warehouse

@@ -10,8 +10,9 @@ use loader::audit::Declaration;
 use loader::terminal::{numbers, table};
 use loader::tools::project;
 use plotters::prelude::*;
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use tests::host::{Function, release};
@@ -47,8 +48,8 @@ async fn main() -> Any<()> {
 }
 
 async fn run() -> Any<()> {
-    let dir = tempfile::TempDir::new()?;
-    let postgres = Postgres::start(dir.path()).await?;
+    let dir = Folder::new()?;
+    let postgres = postgres::start(dir.path()).await?;
     let warehouse = Warehouse::new(&postgres.url())?;
     let measured = async {
         let mut rows = Vec::new();

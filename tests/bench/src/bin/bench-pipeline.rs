@@ -17,14 +17,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use loader::terminal::{bar, numbers, table};
 use loader::tools::project;
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::sdk_config;
 use redshift_local::execution::follow;
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::stack::WORKGROUP;
 use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tests::engines::definition;
 use tests::host::{Function, release};
 use tests::moto::{Moto, Upstream};
@@ -44,8 +44,8 @@ async fn main() -> Any<()> {
 }
 
 async fn run() -> Any<()> {
-    let dir = TempDir::new()?;
-    let postgres = Postgres::start(dir.path()).await?;
+    let dir = Folder::new()?;
+    let postgres = postgres::start(dir.path()).await?;
     let warehouse = Warehouse::new(&postgres.url())?;
     warehouse.reset().await?;
     for seconds in SECONDS {
@@ -99,7 +99,7 @@ struct Figures {
     before_seconds: f64,
 }
 
-async fn measure(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<()> {
+async fn measure(warehouse: &Warehouse, api: &Running, dir: &Folder) -> Any<()> {
     let bench = Bench::start(warehouse, api, dir).await?;
     let mut table = table(["load", "ours", "overhead", "before", "the notes'", "overhead", "ratio"]);
     let bar = bar(SECONDS.len() * ROUNDS * 2, "executions");
@@ -166,7 +166,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start(warehouse: &Warehouse, api: &Running, dir: &TempDir) -> Any<Self> {
+    async fn start(warehouse: &Warehouse, api: &Running, dir: &Folder) -> Any<Self> {
         let functions: Arc<OnceLock<_>> = Arc::default();
         let gateway = |moto| {
             Router::new()

@@ -2,11 +2,11 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 use loader::terminal::{numbers, table};
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use serde_json::json;
-use tempfile::TempDir;
 use tests::load::{self, Figures};
 use tests::{Any, failed, until_interrupted};
 
@@ -19,8 +19,8 @@ async fn main() -> Any<()> {
 }
 
 async fn run() -> Any<()> {
-    let dir = TempDir::new()?;
-    let postgres = Postgres::start(dir.path()).await?;
+    let dir = Folder::new()?;
+    let postgres = postgres::start(dir.path()).await?;
     let warehouse = Warehouse::new(&postgres.url())?;
     let mut table = table(["statements", "polls", "lost", "seconds to last answer", "requests per second"]);
     let mut rows: Vec<Figures> = Vec::new();
