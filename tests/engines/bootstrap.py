@@ -2,7 +2,8 @@
 import os
 from urllib.request import Request, urlopen
 
-API = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+# On AWS it is a host and a port; the local stack has a path that only the function knows.
+API = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"].removeprefix("http://") + "/2018-06-01/runtime/invocation"
 ASK = f"{os.environ['GATEWAY']}/2015-03-31/functions/{os.environ['AWS_LAMBDA_FUNCTION_NAME']}/invocations"
 
 while True:

@@ -28,14 +28,14 @@ use futures_util::future::try_join_all;
 use loader::tools;
 use loader::tools::project;
 use redshift_data_local::process::Folder;
-use redshift_local::aws::Cli;
-use redshift_local::aws::sdk_config;
+use redshift_local::aws::{Cli, sdk_config};
 use redshift_local::execution::history;
-use redshift_local::ministack::{MiniStack, take_port};
+use redshift_local::gateway::Gateway as MiniStackGateway;
+use redshift_local::ministack::MiniStack;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use crate::moto::{Moto, Upstream, post_json};
+use crate::moto::{Moto, Upstream};
 use crate::{Any, failed};
 
 const FUNCTIONS: [&str; 3] = ["proc-runner", "status-checker", "orders-audit-fn"];
@@ -244,9 +244,10 @@ impl Engines {
         let motos = try_join_all((0..MOTOS).map(|_| Moto::start(dir.path(), gateway))).await?;
         let on_moto = |moto: String| async move { Engine::make(&sdk_config(&moto).await).await };
         let on_motos = try_join_all(motos.iter().map(|moto| on_moto(moto.url.clone()))).await?;
-        let ministack = MiniStack::start(take_port(None)?, &[], Some(0.0), dir.path()).await?;
-        let config = sdk_config(&ministack.url()).await;
-        make_role(&ministack.url()).await?;
+        let door = MiniStackGateway::prepare(None, dir.path()).await?;
+        let ministack = MiniStack::start(door, &[], Some(0.0), dir.path()).await?;
+        let config = ministack.endpoint.sdk_config().await;
+        make_role(&ministack.endpoint.cli()).await?;
         make_functions(&config, &motos[0].gateway, dir.path()).await?;
         let on_ministack = Engine::make(&config).await?;
         let (turn, mocks) = (AtomicUsize::default(), tokio::sync::Mutex::default());
@@ -273,8 +274,8 @@ impl Engines {
         let mut mocks = self.mocks.lock().await;
         mocks.add(&format!("{}-on-MiniStack", scenario.name), &scenario.answers);
         let config = json!({"StateMachines": mocks.machines, "MockedResponses": mocks.responses});
-        let url = format!("{}/_ministack/config", self.ministack.url());
-        post_json(&url, &json!({"stepfunctions._sfn_mock_config": config})).await
+        self.ministack.configure(&json!({"stepfunctions._sfn_mock_config": config})).await?;
+        Ok(())
     }
 
     /// Ends them.
@@ -287,13 +288,13 @@ impl Engines {
 }
 
 /// With IAM enforced, a function needs a role that exists.
-async fn make_role(url: &str) -> Any<()> {
+async fn make_role(cli: &Cli) -> Any<()> {
     let trust = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
     ]});
     let name = ROLE.rsplit('/').next().unwrap_or_default();
     let create = ["iam", "create-role", "--role-name", name, "--assume-role-policy-document", &trust.to_string()];
-    Cli::local(url).call(&create).await?;
+    cli.call(&create).await?;
     Ok(())
 }
 

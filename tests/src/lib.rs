@@ -7,6 +7,7 @@ pub mod glue;
 pub mod host;
 pub mod load;
 pub mod moto;
+pub mod raw;
 pub mod sink;
 
 use std::pin::Pin;

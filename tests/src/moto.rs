@@ -8,14 +8,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::header::HOST;
 use axum::response::{IntoResponse, Response};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use loader::tools;
 use nix::sys::signal::Signal;
-use redshift_data_local::process::{Process, command};
-use redshift_local::ministack::take_port;
+use redshift_data_local::process::{Process, command, free_port};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -33,7 +33,7 @@ pub struct Moto {
 impl Moto {
     /// Starts moto, and the gateway that `gateway` makes: it gets moto to pass on to what it does not answer.
     pub async fn start(dir: &Path, gateway: impl FnOnce(Upstream) -> Router) -> Any<Self> {
-        let (gateway_port, port) = (take_port(None)?, take_port(None)?);
+        let (gateway_port, port) = (free_port(None)?, free_port(None)?);
         let url = format!("http://127.0.0.1:{port}");
         let app = gateway(Upstream::new(&url));
         // moto says localhost.
@@ -81,6 +81,8 @@ impl Upstream {
             return StatusCode::BAD_GATEWAY.into_response();
         };
         *request.uri_mut() = uri;
+        // The one of where it goes is added.
+        request.headers_mut().remove(HOST);
         match self.http.request(request).await {
             Ok(answer) => answer.map(Body::new),
             Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),

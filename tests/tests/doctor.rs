@@ -32,7 +32,7 @@ impl Examined {
         ];
         let options = Options { parameters: parameters.into(), ..Options::default() };
         let stack = Stack::start(&options, |_| ()).await?;
-        let cli = Cli::local(&stack.aws_url());
+        let cli = stack.cli().clone();
         let this = Self { stack, cli };
         this.aws(&["sns", "create-topic", "--name", "runs"]).await?;
         this.aws(&["glue", "create-workflow", "--name", WORKFLOW]).await?;

@@ -12,8 +12,8 @@ use loader::tools::project;
 use redshift_local::page::LocalPage;
 use redshift_local::stack::{Options, STACK_NAME, Stack};
 use serde_json::json;
+use tests::raw::ask;
 use tests::{Any, Outcome, failed, run, tests};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -42,18 +42,6 @@ fn parts(url: &str) -> Any<(&str, &str)> {
     Ok(rest.split_at(at))
 }
 
-/// The status and the whole answer of a request with these lines in its head.
-async fn ask(address: &str, first: &str, head: &[&str]) -> Any<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("{first} HTTP/1.1\r\nConnection: close\r\n{}\r\n\r\n", head.join("\r\n"));
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("a status")?;
-    Ok((status, answer))
-}
-
 async fn nobody_else_is_answered(p: &Shown) -> Outcome {
     let (address, path) = parts(p.page.url())?;
     let host = format!("Host: {address}");
@@ -78,7 +66,7 @@ async fn nobody_else_is_answered(p: &Shown) -> Outcome {
         (&format!("POST {path}drop"), vec![&host, &origin, form[0], form[1]], 400),
         (&format!("PUT {path}"), vec![&host, &origin], 405),
     ] {
-        let (status, answer) = ask(address, first, &head).await?;
+        let (status, answer) = ask(address, first, &head, "").await?;
         assert_eq!(status, expected, "{first} {head:?}");
         assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{first} {head:?}");
         assert!(!answer.to_lowercase().contains("access-control"), "{first} {head:?}");
@@ -95,7 +83,7 @@ async fn without_the_local_stack_it_only_reads(p: &Shown) -> Outcome {
         .await?;
     let (address, path) = parts(&page.url)?;
     let (host, origin) = (format!("Host: {address}"), format!("Origin: http://{address}"));
-    let (status, answer) = ask(address, &format!("GET {path}"), &[&host]).await?;
+    let (status, answer) = ask(address, &format!("GET {path}"), &[&host], "").await?;
     assert!(
         status == 200 && answer.contains("On AWS, read only") && answer.contains("data-state=\"Plan\""),
         "{answer}"
@@ -105,7 +93,7 @@ async fn without_the_local_stack_it_only_reads(p: &Shown) -> Outcome {
     }
     for action in ["event", "fault", "mend", "correct", "again", "resolve", "silence"] {
         let head = [host.as_str(), &origin, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0"];
-        let (status, _) = ask(address, &format!("POST {path}{action}"), &head).await?;
+        let (status, _) = ask(address, &format!("POST {path}{action}"), &head, "").await?;
         assert_eq!(status, 404, "{action}");
     }
     Ok(())

@@ -9,6 +9,9 @@
 //! | `postgres` | a PostgreSQL from the programs that the project pins |
 //! | `warehouse` | the SQL of `infra/sql` on it |
 //! | `ministack` | the local AWS |
+//! | `gateway` | the only way to it, for those who have its keys |
+//! | `signature` | whether a request is signed with them |
+//! | `env_file` | `target/local/env`, which tells them |
 //! | `aws` | clients of the local AWS |
 //! | `deploy` | the two commands that deploy the template, here as on AWS |
 //! | `execution` | following an execution, and what its history shows |
@@ -17,11 +20,14 @@
 pub mod aws;
 pub mod demo;
 pub mod deploy;
+mod env_file;
 pub mod execution;
+pub mod gateway;
 pub mod ministack;
 pub mod notifications;
 pub mod page;
 pub mod postgres;
+mod signature;
 pub mod stack;
 pub mod up;
 pub mod warehouse;

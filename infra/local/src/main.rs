@@ -68,14 +68,13 @@ async fn run(command: Command) -> Result<()> {
             let options = Options { port, database_url, sql, parameters, ..Options::default() };
             // One listener for both: a signal between two would be lost.
             let mut stop = std::pin::pin!(interrupted());
-            let (stack, page) = tokio::select! {
-                stack = up::up(&options, |line| println!("{line}")) => stack?,
+            let up = tokio::select! {
+                up = up::up(&options, |line| println!("{line}")) => up?,
                 () = &mut stop => return Err(Error::new("interrupted; everything that was started has been stopped")),
             };
             stop.await;
             println!("stopping");
-            drop(page);
-            stack.stop().await;
+            up.stop().await;
             Ok(())
         }
     }

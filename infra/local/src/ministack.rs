@@ -1,57 +1,62 @@
-//! The local AWS: MiniStack, which runs our real bootstraps.
+//! The local AWS: MiniStack, which runs our real bootstraps, behind the gateway.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
-use loader::tools::python_tool;
+use loader::tools::{project, python_tool};
 use loader::{Error, Result};
 use nix::sys::signal::Signal;
-use redshift_data_local::process::{Process, command, free_port};
-use tokio::net::TcpStream;
+use redshift_data_local::process::{Process, command};
+use serde_json::Value;
+use tokio::net::UnixStream;
 
-use crate::aws::REGION;
+use crate::aws::{Endpoint, REGION};
+use crate::gateway::{self, Gateway, KeyRing, Open};
 
 /// A running MiniStack.
 #[derive(Debug)]
 pub struct MiniStack {
+    _open: Open,
     process: Process,
-    port: u16,
-}
-
-/// A port that is free now: the wanted one, or any.
-pub fn take_port(wanted: Option<u16>) -> Result<u16> {
-    free_port(wanted).map_err(|e| match wanted {
-        Some(port) => Error::new(format!("port {port} cannot be used: {e}; choose another (PORT=...) or none")),
-        None => Error::doing("find a free port", e),
-    })
+    keys: Arc<KeyRing>,
+    /// How to reach it.
+    pub endpoint: Endpoint,
 }
 
 impl MiniStack {
-    /// Starts it on loopback. Its functions inherit its environment: `endpoints` are variables and where services
+    /// Starts it behind the gateway. Its functions inherit its environment: `endpoints` are variables and where services
     /// answer that are not its own, such as the Data API.
-    pub async fn start(port: u16, endpoints: &[(&str, &str)], wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
-        let url = format!("http://127.0.0.1:{port}");
+    pub async fn start(
+        gateway: Gateway,
+        endpoints: &[(&str, &str)],
+        wait_scale: Option<f64>,
+        dir: &Path,
+    ) -> Result<Self> {
+        let socket = gateway.socket().to_owned();
         // What it unpacks is removed with the folder.
-        let temporary = dir.join("ministack");
-        std::fs::create_dir_all(&temporary).map_err(|e| Error::doing("make a folder for MiniStack", e))?;
-        let mut command = command(python_tool("ministack")?);
+        let temporary = socket.parent().unwrap_or(dir);
+        let Endpoint { url, keys } = &gateway.endpoint;
+        let mut command = command(python_tool("python")?);
         command
-            .current_dir(&temporary)
+            .arg("-I")
+            .arg(project("infra/local/src/ministack_on_socket.py"))
+            .arg(&socket)
+            .current_dir(temporary)
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME" || name == "LANG"))
-            .env("TMPDIR", &temporary)
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
+            .env("TMPDIR", temporary)
+            .env("GATEWAY_PORT", gateway.port().to_string())
+            // Else it listens to devices on all addresses.
             .env("IOT_MTLS_ENABLED", "0")
             .env("LAMBDA_EXECUTOR", "local")
-            // IAM policies are enforced; who has the keys "test" is root.
+            // IAM policies are enforced.
             .env("AUTH", "true")
             // What LogFormat: JSON of the template does on AWS.
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
-            .env("AWS_ENDPOINT_URL", &url)
+            .env("AWS_ENDPOINT_URL", url)
             .envs(endpoints.iter().copied())
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ACCESS_KEY_ID", &keys.id)
+            .env("AWS_SECRET_ACCESS_KEY", &keys.secret)
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_REGION", REGION);
         if let Some(scale) = wait_scale {
@@ -60,14 +65,17 @@ impl MiniStack {
         // It holds nothing worth keeping, and is slow to end when asked.
         let failed = |e: redshift_data_local::Error| Error::doing("start MiniStack", e);
         let mut process = Process::start("ministack", &mut command, dir, Signal::SIGKILL).await.map_err(failed)?;
-        let listens = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok();
-        process.until(listens).await.map_err(failed)?;
-        Ok(Self { process, port })
+        process.until(async || UnixStream::connect(&socket).await.is_ok()).await.map_err(failed)?;
+        let (endpoint, keys) = (gateway.endpoint.clone(), gateway.keys());
+        Ok(Self { _open: gateway.open()?, process, keys, endpoint })
     }
 
-    /// Where it answers.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// Changes its own settings, by their names.
+    ///
+    /// # Errors
+    /// If it does not take them.
+    pub async fn configure(&self, settings: &Value) -> Result<()> {
+        gateway::configure(&self.keys, settings).await
     }
 
     /// Ends it and the functions that it runs.

@@ -6,10 +6,12 @@ use loader::{Error, Place, Result, install};
 use redshift_data_local::postgres::Postgres;
 use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
+use serde_json::Value;
 
-use crate::aws::{Cli, sdk_config};
+use crate::aws::{Cli, Endpoint};
 use crate::deploy::{self, Outputs};
-use crate::ministack::{self, MiniStack};
+use crate::gateway::Gateway;
+use crate::ministack::MiniStack;
 use crate::postgres;
 use crate::warehouse::Warehouse;
 
@@ -67,7 +69,7 @@ impl Stack {
     pub async fn start(options: &Options, mut say: impl FnMut(&str)) -> Result<Self> {
         let dir = Folder::new().map_err(|e| Error::doing("make a temporary folder", e))?;
         // Taken first, so that a port in use is said before anything is started.
-        let port = ministack::take_port(options.port)?;
+        let gateway = Gateway::prepare(options.port, dir.path()).await?;
         let postgres = match &options.database_url {
             Some(_) => None,
             None => {
@@ -88,15 +90,17 @@ impl Stack {
 
         say("starting the Redshift Data API on it");
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
-        let data_api = Running::start(Config::new(warehouse.config().clone(), endpoints)).await;
+        let mut config = Config::new(warehouse.config().clone(), endpoints);
+        config.access = Some(gateway.keys());
+        let data_api = Running::start(config).await;
         let data_api = data_api.map_err(|e| Error::doing("listen for the Data API", e))?;
 
         say("starting MiniStack");
         let mut endpoints = vec![("AWS_ENDPOINT_URL_REDSHIFT_DATA", data_api.url.as_str())];
         endpoints.extend(options.glue_url.as_deref().map(|url| ("AWS_ENDPOINT_URL_GLUE", url)));
-        let ministack = MiniStack::start(port, &endpoints, options.wait_scale, dir.path()).await?;
-        let cli = Cli::local(&ministack.url());
-        let secret_arn = deploy::secret(&ministack.url()).await?;
+        let ministack = MiniStack::start(gateway, &endpoints, options.wait_scale, dir.path()).await?;
+        let cli = ministack.endpoint.cli();
+        let secret_arn = deploy::secret(&cli).await?;
         let mut parameters = vec![
             format!("WorkgroupName={WORKGROUP}"),
             format!("WorkgroupId={WORKGROUP_ID}"),
@@ -115,10 +119,10 @@ impl Stack {
         install::install(&install, &environment(&cli, &data_api), |_| {}).await?;
         warehouse.fill().await?;
         say("deploying infra/template.yaml");
-        deploy::package(&ministack.url(), dir.path()).await?;
-        let outputs = deploy::deploy(&ministack.url(), dir.path(), STACK_NAME, &parameters).await?;
-        let aws = sdk_config(&ministack.url()).await;
-        let redshift = sdk_config(&data_api.url).await;
+        deploy::package(&cli, dir.path()).await?;
+        let outputs = deploy::deploy(&cli, dir.path(), STACK_NAME, &parameters).await?;
+        let aws = ministack.endpoint.sdk_config().await;
+        let redshift = ministack.endpoint.at(&data_api.url).sdk_config().await;
         Ok(Self { warehouse, outputs, secret_arn, aws, redshift, data_api, dir, ministack, cli, postgres })
     }
 
@@ -136,9 +140,22 @@ impl Stack {
         environment(&self.cli, &self.data_api)
     }
 
-    /// The URL of the local AWS.
-    pub fn aws_url(&self) -> String {
-        self.ministack.url()
+    /// The local AWS.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.ministack.endpoint
+    }
+
+    /// The aws CLI on it.
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    /// Changes MiniStack's own settings, by their names.
+    ///
+    /// # Errors
+    /// If it does not take them.
+    pub async fn configure(&self, settings: &Value) -> Result<()> {
+        self.ministack.configure(settings).await
     }
 
     /// Ends everything that was started, and removes what it left.

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
+use loader::Result;
 use loader::tools::project;
-use loader::{Error, Result};
 
-use crate::aws::REGION;
+use crate::aws::{Endpoint, REGION};
+use crate::env_file::EnvFile;
 use crate::notifications::Inbox;
 use crate::page::LocalPage;
 use crate::stack::{Options, Stack, WORKGROUP};
 
+/// Where the exports are, in the project.
+const FOLDER: &str = "target/local";
 /// What a file of parameters may say about the local stack: its warehouse and its triggers are here.
 const OWN: [&str; 13] = [
     "Procedures",
@@ -36,11 +39,26 @@ pub fn parameters(file: &Path) -> Result<Vec<String>> {
     Ok(all.map(|(name, value)| format!("{name}={value}")).collect())
 }
 
+/// A stack that is up. [`Up::stop`] ends it in good order.
+pub struct Up {
+    stack: Stack,
+    page: LocalPage,
+    env: EnvFile,
+}
+
+impl Up {
+    /// Ends everything that was started, and removes what it left.
+    pub async fn stop(self) {
+        drop((self.env, self.page));
+        self.stack.stop().await;
+    }
+}
+
 /// Starts the stack and its page, writes `target/local/env`, and says what to try.
-pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<(Stack, LocalPage)> {
+pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<Up> {
     let stack = Stack::start_watched(options, &mut print).await?;
     match describe(&stack, &mut print).await {
-        Ok(page) => Ok((stack, page)),
+        Ok((page, env)) => Ok(Up { stack, page, env }),
         Err(error) => {
             stack.stop().await;
             Err(error)
@@ -48,19 +66,20 @@ pub async fn up(options: &Options, mut print: impl FnMut(&str)) -> Result<(Stack
     }
 }
 
-async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<LocalPage> {
+async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<(LocalPage, EnvFile)> {
     let page = LocalPage::start(stack).await?;
     let inbox = Inbox::subscribe(&stack.aws, stack.outputs.get("TopicArn")).await?;
     let database = stack.warehouse.database();
-    let aws = stack.aws_url();
-    let mut exports = String::new();
+    let Endpoint { url, keys } = stack.endpoint();
+    // What a shell has from elsewhere does not belong to these keys.
+    let mut exports = "unset AWS_SESSION_TOKEN AWS_PROFILE\n".to_owned();
     for (name, value) in [
-        ("AWS_ENDPOINT_URL", aws.as_str()),
+        ("AWS_ENDPOINT_URL", url.as_str()),
         ("AWS_ENDPOINT_URL_REDSHIFT_DATA", &stack.data_api.url),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ACCESS_KEY_ID", &keys.id),
+        ("AWS_SECRET_ACCESS_KEY", &keys.secret),
         ("STATE_MACHINE_ARN", stack.outputs.get("StateMachineArn")),
         ("TOPIC_ARN", stack.outputs.get("TopicArn")),
         ("QUEUE_URL", &inbox.url),
@@ -74,24 +93,33 @@ async fn describe(stack: &Stack, print: &mut impl FnMut(&str)) -> Result<LocalPa
     ] {
         exports.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
     }
-    let path = project("target/local");
-    std::fs::create_dir_all(&path).map_err(|e| Error::doing("make target/local", e))?;
-    std::fs::write(path.join("env"), exports).map_err(|e| Error::doing("write target/local/env", e))?;
-    print(&format!("\nready. In a browser on this machine: {}", page.url()));
-    print(
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
+    let env = EnvFile::write(&project(FOLDER), port, &exports)?;
+    let file = Path::new(FOLDER).join(env.path.file_name().unwrap_or_default());
+    if env.path.ends_with("env") {
+        print("");
+    } else {
+        print(&format!(
+            "\n{FOLDER}/env belongs to another stack that runs; the exports of this one are in {}",
+            file.display()
+        ));
+    }
+    print(&format!("ready. In a browser on this machine: {}", page.url()));
+    print(&format!(
         r#"
 In another shell:
 
-  . target/local/env; PATH="$PWD/.tools/venv/bin:$PATH"
+  . {}; PATH="$PWD/.tools/venv/bin:$PATH"
   aws redshift-data execute-statement --workgroup-name $WORKGROUP_NAME --database $DATABASE \
       --sql "SELECT COUNT(*) FROM dev.orders" --wait-time-seconds 5
-  aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{}'
+  aws stepfunctions start-execution --state-machine-arn $STATE_MACHINE_ARN --input '{{}}'
   aws lambda invoke --function-name $PROC_RUNNER \
       --payload file://functions/proc-runner/events/procedure.json /dev/stdout
   aws sqs receive-message --endpoint-url $AWS_ENDPOINT_URL --queue-url $QUEUE_URL --max-number-of-messages 10
   make doctor
 
 Ctrl-C stops everything."#,
-    );
-    Ok(page)
+        file.display()
+    ));
+    Ok((page, env))
 }

@@ -5,6 +5,7 @@ mod left;
 
 use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -134,7 +135,8 @@ fn the_stack_stays_up_until_it_is_interrupted_and_leaves_nothing() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port().to_string();
     let mut command = Command::new(LOCAL_STACK);
     let (mut stack, _, lines) = start(command.args(["up", "--port", &port]), "ready");
-    let exports = std::fs::read_to_string(project("target/local/env")).expect("exports");
+    let env = project("target/local/env");
+    let exports = std::fs::read_to_string(&env).expect("exports");
     for name in [
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_REDSHIFT_DATA",
@@ -148,9 +150,13 @@ fn the_stack_stays_up_until_it_is_interrupted_and_leaves_nothing() {
         assert!(exports.contains(&format!("export {name}='")), "{name}: {exports}");
     }
     assert!(exports.contains(&format!("http://127.0.0.1:{port}")));
+    assert!(exports.contains("export AWS_ACCESS_KEY_ID='AKIA") && !exports.contains("'test'"), "{exports}");
+    let mode = env.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let reader = std::thread::spawn(move || lines.for_each(drop));
     end(&mut stack, Signal::SIGINT);
     reader.join().expect("its output ends with it");
+    assert!(!env.exists(), "the keys go with the stack");
     let (_, url) = exports.split_once("export DATABASE_URL='").expect("a URL");
     let address = url.split(['@', '/']).nth(3).expect("an address").to_owned();
     for address in [address, format!("127.0.0.1:{port}")] {

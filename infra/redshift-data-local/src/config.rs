@@ -1,7 +1,10 @@
 //! What the service needs to know before it starts.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::guard::Access;
 
 /// How the Data API is set up here.
 #[derive(Debug)]
@@ -14,13 +17,15 @@ pub struct Config {
     pub page_rows: usize,
     /// The folder that stands for S3, with a folder for each bucket; without it nothing is loaded from files.
     pub s3: Option<PathBuf>,
+    /// Who may ask; every program on this machine if there is none.
+    pub access: Option<Arc<dyn Access>>,
     query_ids: AtomicI64,
 }
 
 impl Config {
     /// A Data API on this PostgreSQL, for these workgroups and clusters.
     pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
-        Self { postgres, endpoints, page_rows: 1000, s3: None, query_ids: AtomicI64::new(1000) }
+        Self { postgres, endpoints, page_rows: 1000, s3: None, access: None, query_ids: AtomicI64::new(1000) }
     }
 
     pub(crate) fn next_query_id(&self) -> i64 {

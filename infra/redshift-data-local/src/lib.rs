@@ -4,6 +4,7 @@ mod config;
 pub mod dialect;
 mod error;
 pub mod faults;
+pub mod guard;
 mod interrupt;
 pub mod postgres;
 pub mod process;

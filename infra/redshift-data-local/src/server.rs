@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::faults::{Fault, FaultKind};
+use crate::guard::{Guard, guard};
 use crate::protocol::{Failure, FailureType};
 use crate::service::Service;
 
@@ -66,7 +68,8 @@ pub async fn serve(
         .route("/", post(answer))
         .route("/faults", get(faults).put(set_faults))
         .route("/health", get(health));
-    let app = app.with_state(service.clone());
+    let guarded = Arc::new(Guard::new(listener.local_addr()?, service.access()));
+    let app = app.with_state(service.clone()).layer(from_fn_with_state(guarded, guard));
     // Open long polls end with the process: a graceful shutdown would wait for them.
     tokio::select! {
         served = axum::serve(listener, app) => served?,

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use crate::config::Config;
 use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
+use crate::guard::Access;
 use crate::protocol::{ById, Execute, Failure, FailureType, List, Reply, check_wait};
 use crate::session;
 use crate::statement::{Statement, is_id};
@@ -65,6 +66,10 @@ impl Service {
                 format!("{operation:?} is not an operation of the local Data API"),
             )),
         }
+    }
+
+    pub(crate) fn access(&self) -> Option<Arc<dyn Access>> {
+        self.config.access.clone()
     }
 
     /// The faults that are set.

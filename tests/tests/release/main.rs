@@ -79,11 +79,11 @@ impl Released {
     }
 
     fn cli(&self) -> Cli {
-        Cli::local(&self.stack.aws_url())
+        self.stack.cli().clone()
     }
 
     async fn outputs(&self, stack: &str) -> Any<Outputs> {
-        Ok(outputs(&self.stack.aws_url(), stack).await?)
+        Ok(outputs(self.stack.cli(), stack).await?)
     }
 
     /// Runs a stack's default list to its end.

@@ -13,7 +13,7 @@ pub(crate) async fn events_of_the_workflow_start_executions(stack: &Stack) -> Ou
     };
     let put = async |detail_type: &str, detail: Value| -> Outcome {
         let entry = json!([{"Source": "redshift-loader", "DetailType": detail_type, "Detail": detail.to_string()}]);
-        Cli::local(&stack.aws_url()).call(&["events", "put-events", "--entries", &entry.to_string()]).await?;
+        stack.cli().call(&["events", "put-events", "--entries", &entry.to_string()]).await?;
         settle().await;
         Ok(())
     };
@@ -56,10 +56,10 @@ pub(crate) async fn events_of_the_workflow_start_executions(stack: &Stack) -> Ou
 /// What cannot be delivered is in the queue, and pages, within an hour and not after a day.
 pub(crate) async fn what_cannot_be_delivered_is_given_up_within_an_hour(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "real-time").await?;
-    let cli = Cli::local(&stack.aws_url());
+    let cli = stack.cli();
     let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", variant.rule("MissedEvents"));
     for rule in ["WorkflowFinished", "Scheduled", "ExecutionDied", "ExecutionStopped"] {
-        let target = variant.target(&cli, rule).await?;
+        let target = variant.target(cli, rule).await?;
         let policy = json!({"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185});
         assert_eq!((&target["RetryPolicy"], &target["DeadLetterConfig"]["Arn"]), (&policy, &json!(queue)), "{rule}");
     }
@@ -74,8 +74,8 @@ pub(crate) async fn what_cannot_be_delivered_is_given_up_within_an_hour(stack: &
 /// Another account that may put events on the bus starts no load here.
 pub(crate) async fn events_of_another_account_start_nothing(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
-    let cli = Cli::local(&stack.aws_url());
-    let pattern = variant.pattern(&cli, "WorkflowFinished").await?;
+    let cli = stack.cli();
+    let pattern = variant.pattern(cli, "WorkflowFinished").await?;
     for (account, source, starts) in [
         (ACCOUNT, "redshift-loader", true),
         (ACCOUNT, "aws.glue", true),
@@ -97,9 +97,9 @@ pub(crate) async fn events_of_another_account_start_nothing(stack: &Stack) -> Ou
 /// Ends that the state machine cannot see are swept and, unless already reported, reported.
 pub(crate) async fn each_end_of_an_execution_reaches_its_rules(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
-    let cli = Cli::local(&stack.aws_url());
+    let cli = stack.cli();
     let (died, stopped) =
-        (variant.pattern(&cli, "ExecutionDied").await?, variant.pattern(&cli, "ExecutionStopped").await?);
+        (variant.pattern(cli, "ExecutionDied").await?, variant.pattern(cli, "ExecutionStopped").await?);
     let own = variant.outputs.get("StateMachineArn");
     let another = own.replace("-loader", "-another");
     for (machine, status, error, swept, told) in [
@@ -173,8 +173,8 @@ pub(crate) async fn a_chat_is_told_what_people_are_told(stack: &Stack) -> Outcom
     );
     assert!(in_chat[0].payload["content"]["title"] == ":x: Redshift load failed: ObjectNotFound", "{in_chat:?}");
 
-    let cli = Cli::local(&stack.aws_url());
-    let target = variant.target(&cli, "ExecutionStopped").await?;
+    let cli = stack.cli();
+    let target = variant.target(cli, "ExecutionStopped").await?;
     let ended = json!({"source": "aws.states", "detail-type": "Step Functions Execution Status Change",
                        "detail": {"executionArn": arn, "status": "ABORTED", "error": null}});
     let invoke = ["lambda", "invoke", "--function-name", target["Arn"].as_str().unwrap_or_default(), "--payload"];
@@ -194,7 +194,7 @@ pub(crate) async fn a_chat_is_told_what_people_are_told(stack: &Stack) -> Outcom
 /// The rule hands the sweep to the state machine as a list of its own, which queues, and asks neither gate nor EMR.
 pub(crate) async fn the_audit_of_everything_runs_by_its_own_schedule(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "workflow-and-step").await?;
-    let target = variant.target(&Cli::local(&stack.aws_url()), "FullAudit").await?;
+    let target = variant.target(stack.cli(), "FullAudit").await?;
     let input: Value = serde_json::from_str(target["Input"].as_str().ok_or("no input")?)?;
     assert_eq!(input, json!({"Procedures": [{"Procedure": "dev.audit_orders_sweep_sp"}]}));
     stack.warehouse.reset().await?;

@@ -27,7 +27,6 @@ use std::process::{ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tests::glue::{self, Glue};
-use tests::moto::post_json;
 use tests::{Any, Outcome, failed, run, tests};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -70,9 +69,9 @@ impl Variant {
 
     async fn deploy_as(stack: &Stack, name: &str, parameters: HashMap<String, String>) -> Any<Self> {
         let values: Vec<_> = parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let outputs = deploy(&stack.aws_url(), stack.dir.path(), name, &values).await?;
+        let outputs = deploy(stack.cli(), stack.dir.path(), name, &values).await?;
         let resources = ["cloudformation", "describe-stack-resources", "--stack-name", name];
-        let resources = Cli::local(&stack.aws_url()).call(&resources).await?;
+        let resources = stack.cli().call(&resources).await?;
         let resources = resources["StackResources"].as_array().into_iter().flatten();
         let resources = resources.map(|r| (text(r, "LogicalResourceId"), text(r, "PhysicalResourceId"))).collect();
         Ok(Self { name: name.to_owned(), parameters, outputs, resources })
@@ -97,8 +96,7 @@ impl Variant {
             "StateMachines": {machine: {"TestCases": {"Mocked": {"RunStep": "step"}}}},
             "MockedResponses": {"step": {"0": {"Return": {"Step": {"Id": "s-1", "Status": {"State": "COMPLETED"}}}}}},
         });
-        let url = format!("{}/_ministack/config", stack.aws_url());
-        post_json(&url, &json!({"stepfunctions._sfn_mock_config": config})).await?;
+        stack.configure(&json!({"stepfunctions._sfn_mock_config": config})).await?;
         let sfn = aws_sdk_sfn::Client::new(&stack.aws);
         let event = json!({"detail-type": "Glue Job State Change", "time": "2026-01-01T01:00:00Z",
                            "detail": {"jobName": "new-orders-last-job", "state": "SUCCEEDED", "jobRunId": "jr_x"}});
@@ -156,8 +154,7 @@ impl Variant {
     /// The lines that a function has printed, in their order: JSON, all of them.
     async fn lines(&self, stack: &Stack, logs: &str) -> Any<Vec<Value>> {
         let group = &self.resources[logs];
-        let events =
-            Cli::local(&stack.aws_url()).call(&["logs", "filter-log-events", "--log-group-name", group]).await?;
+        let events = stack.cli().call(&["logs", "filter-log-events", "--log-group-name", group]).await?;
         let messages = events["events"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str());
         // What Lambda adds.
         let printed = messages.filter(|m| !["START ", "END ", "REPORT "].iter().any(|added| m.starts_with(added)));

@@ -5,7 +5,7 @@ use super::*;
 impl Variant {
     /// Its alarms, as CloudWatch describes them, by their names in the template.
     pub(crate) async fn described_alarms(&self, stack: &Stack) -> Any<BTreeMap<String, Value>> {
-        let alarms = Cli::local(&stack.aws_url()).call(&["cloudwatch", "describe-alarms"]).await?;
+        let alarms = stack.cli().call(&["cloudwatch", "describe-alarms"]).await?;
         let all = alarms["MetricAlarms"].as_array().into_iter().flatten();
         let named = |alarm: &Value| self.resources.iter().find(|(_, id)| alarm["AlarmName"] == **id);
         Ok(all.filter_map(|alarm| Some((named(alarm)?.0.clone(), alarm.clone()))).collect())
@@ -30,7 +30,7 @@ impl Variant {
         printed: &BTreeMap<Metric, Value>,
     ) -> Any<(BTreeSet<String>, Vec<Metric>)> {
         let get = ["cloudwatch", "get-dashboard", "--dashboard-name", &self.resources["Dashboard"]];
-        let body = Cli::local(&stack.aws_url()).call(&get).await?;
+        let body = stack.cli().call(&get).await?;
         let body: Value = serde_json::from_str(body["DashboardBody"].as_str().unwrap_or_default())?;
         let (mut alarms, mut metrics) = (BTreeSet::new(), Vec::new());
         for widget in body["widgets"].as_array().into_iter().flatten() {
@@ -109,7 +109,7 @@ pub(crate) async fn alarms_and_dashboard_are_of_what_is_printed(stack: &Stack) -
     assert_eq!(drawn.iter().collect::<BTreeSet<_>>(), printed.keys().collect(), "something printed is not drawn");
     assert_eq!((alarms.len(), &alarms), (6, &in_widget));
 
-    deploy(&stack.aws_url(), stack.dir.path(), name, &["NoLoadAlarmHours=0".to_owned()]).await?;
+    deploy(stack.cli(), stack.dir.path(), name, &["NoLoadAlarmHours=0".to_owned()]).await?;
     let ((alarms, watched), (in_widget, _)) = (variant.alarms(stack).await?, variant.dashboard(stack, &printed).await?);
     assert_eq!(watched, [variant.metric("UnresolvedHours")]);
     assert_eq!((alarms.len(), &alarms), (5, &in_widget));
@@ -157,7 +157,7 @@ pub(crate) async fn keys_topics_and_dashboard_are_a_matter_of_choice(stack: &Sta
     }
     assert_eq!(variant.outputs.get("DashboardUrl"), "");
     let topic = ["sns", "get-topic-attributes", "--topic-arn", variant.outputs.get("TopicArn")];
-    let attributes = Cli::local(&stack.aws_url()).call(&topic).await?;
+    let attributes = stack.cli().call(&topic).await?;
     assert_eq!(attributes["Attributes"]["KmsMasterKeyId"].as_str().unwrap_or_default(), "");
     let alarms = variant.described_alarms(stack).await?;
     for (name, alarm) in &alarms {
@@ -185,7 +185,7 @@ pub(crate) async fn keys_topics_and_dashboard_are_a_matter_of_choice(stack: &Sta
 pub(crate) async fn the_topics_key_is_for_alarms_of_this_account(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
     let key = ["kms", "get-key-policy", "--key-id", &variant.resources["TopicKey"], "--policy-name", "default"];
-    let policy = Cli::local(&stack.aws_url()).call(&key).await?;
+    let policy = stack.cli().call(&key).await?;
     let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap_or_default())?;
     let statements = policy["Statement"].as_array().into_iter().flatten();
     let services: Vec<_> = statements.filter(|s| s["Principal"]["Service"].is_string()).collect();

@@ -5,16 +5,16 @@ use super::*;
 impl Variant {
     /// What was deployed can be read by AWS, has names that AWS takes, and holds the parameters as they were written.
     pub(crate) async fn is_whole(&self, stack: &Stack) -> Outcome {
-        let cli = Cli::local(&stack.aws_url());
+        let cli = stack.cli();
         let machine = self.outputs.get("StateMachineArn");
         let machine = cli.call(&["stepfunctions", "describe-state-machine", "--state-machine-arn", machine]).await?;
         let definition: Value = serde_json::from_str(&text(&machine, "definition"))?;
         assert!(definition["States"].is_object());
         self.dashboard(stack, &BTreeMap::new()).await?;
-        let pattern: Value = serde_json::from_str(&self.pattern(&cli, "WorkflowFinished").await?)?;
+        let pattern: Value = serde_json::from_str(&self.pattern(cli, "WorkflowFinished").await?)?;
         let named = [&pattern["detail"]["$or"][0]["jobName"][0], &pattern["detail"]["$or"][1]["workflowName"][0]];
         assert_eq!(named, [self.parameter("GlueJobName"), self.parameter("GlueWorkflowName")]);
-        let target = self.target(&cli, "ExecutionStopped").await?;
+        let target = self.target(cli, "ExecutionStopped").await?;
         assert_eq!(
             target["Arn"].as_str().and_then(|arn| arn.rsplit(':').next()),
             Some(self.outputs.get("OrdersAuditFnName"))
@@ -103,11 +103,11 @@ pub(crate) async fn a_change_to_the_stack_keeps_the_audit(stack: &Stack) -> Outc
         async || stack.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await;
     assert_eq!(marked().await?, 4);
     let change = ["RemindAfterHours=24".to_owned(), "LogLevel=DEBUG".to_owned()];
-    deploy(&stack.aws_url(), stack.dir.path(), name, &change).await?;
+    deploy(stack.cli(), stack.dir.path(), name, &change).await?;
     let ended = variant.execute(stack, json!({})).await?;
     assert_eq!(ended.output, json!({"UnresolvedRuns": 4, "Notified": 0}), "nobody is told again");
     assert!((30.0..31.0).contains(&hours().await?), "the oldest counts, to the hour and not in seconds");
-    let cli = Cli::local(&stack.aws_url());
+    let cli = stack.cli();
     cli.call(&["cloudformation", "delete-stack", "--stack-name", name]).await?;
     cli.call(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", name]).await?;
     assert_eq!(marked().await?, 4);
@@ -192,9 +192,9 @@ pub(crate) async fn what_a_parameter_holds_breaks_nothing(stack: &Stack) -> Outc
 /// `make validate-aws`: what it creates it deletes, whether the stack exists or not, and it says why it cannot.
 pub(crate) async fn a_check_by_aws_leaves_nothing_behind(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
-    let cli = Cli::local(&stack.aws_url());
+    let cli = stack.cli();
     let template = stack.dir.path().join("packaged.yaml");
-    let check = async |name: &str, parameters: &Path, url: Option<&str>| -> Any<(Option<i32>, String)> {
+    let check = async |name: &str, parameters: &Path, signed_in: bool| -> Any<(Option<i32>, String)> {
         let mut python = Command::new(tools::python_tool("python")?);
         python.arg(project("infra/lint/validate_aws.py")).current_dir(project("")).env_clear();
         python
@@ -204,8 +204,8 @@ pub(crate) async fn a_check_by_aws_leaves_nothing_behind(stack: &Stack) -> Outco
             .arg("--parameters")
             .arg(parameters);
         python.env("AWS_DEFAULT_REGION", REGION).env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
-        if let Some(url) = url {
-            python.env("AWS_ENDPOINT_URL", url).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        if signed_in {
+            python.envs(stack.environment());
         }
         let output = python.output().await?;
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -220,17 +220,17 @@ pub(crate) async fn a_check_by_aws_leaves_nothing_behind(stack: &Stack) -> Outco
         let list = ["cloudformation", "list-change-sets", "--stack-name", &variant.name];
         Ok(cli.call(&list).await?["Summaries"].clone())
     };
-    let (url, examples) = (stack.aws_url(), project("infra/parameters"));
+    let examples = project("infra/parameters");
     let (before, sets) = (stacks().await?, change_sets().await?);
-    let (code, said) = check("not-there", &examples.join("real-time.txt"), Some(&url)).await?;
+    let (code, said) = check("not-there", &examples.join("real-time.txt"), true).await?;
     assert!(code == Some(0) && said.contains("Add ") && said.contains(" Loader"), "{code:?} {said}");
-    let (code, said) = check(&variant.name, &examples.join("cluster-user.txt"), Some(&url)).await?;
+    let (code, said) = check(&variant.name, &examples.join("cluster-user.txt"), true).await?;
     assert!(code == Some(0) && said.contains("Modify ") && !said.contains("Add "), "{code:?} {said}");
     let wrong = stack.dir.path().join("wrong.txt");
     std::fs::write(&wrong, "Database=d\nClusterIdentifier=no such cluster\nGlueJobName=j\n")?;
-    let (code, said) = check("not-there", &wrong, Some(&url)).await?;
+    let (code, said) = check("not-there", &wrong, true).await?;
     assert!(code == Some(1) && said.contains("ClusterIdentifier"), "{code:?} {said}");
-    let (code, said) = check("not-there", &wrong, None).await?;
+    let (code, said) = check("not-there", &wrong, false).await?;
     assert!(code == Some(2) && said.contains("AWS credentials"), "{code:?} {said}");
     let others = |all: BTreeSet<String>| all.into_iter().filter(|s| s.contains("not-there")).collect::<Vec<_>>();
     assert_eq!(others(stacks().await?), others(before));
@@ -256,7 +256,7 @@ pub(crate) async fn a_stack_with_too_long_a_name_is_refused_before_anything_is_b
 /// Whoever pays sees for what.
 pub(crate) async fn what_is_deployed_is_tagged(stack: &Stack) -> Outcome {
     let variant = Variant::deploy(stack, "cluster-iam").await?;
-    let cli = Cli::local(&stack.aws_url());
+    let cli = stack.cli();
     let described = cli.call(&["cloudformation", "describe-stacks", "--stack-name", &variant.name]).await?;
     let tag = json!([{"Key": "Application", "Value": "redshift-loader"}]);
     assert_eq!(described["Stacks"][0]["Tags"], tag);

@@ -214,8 +214,7 @@ impl Question {
 pub(crate) async fn ask(stack: &Stack, script: &str, questions: &Value) -> Any<Value> {
     let mut python = Command::new(tools::python_tool("python")?);
     python.arg(project("tests/iam").join(script)).stdin(Stdio::piped()).stdout(Stdio::piped());
-    python.env("AWS_ENDPOINT_URL", stack.aws_url()).env("AWS_DEFAULT_REGION", REGION);
-    python.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    python.envs(stack.environment());
     let mut child = python.spawn()?;
     let mut stdin = child.stdin.take().ok_or("no standard input")?;
     stdin.write_all(questions.to_string().as_bytes()).await?;

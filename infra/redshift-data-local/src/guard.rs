@@ -1,0 +1,200 @@
+//! Who is answered: programs on this machine, and no web page that a browser here shows. A page reaches loopback ports
+//! without asking anybody: by a form or a simple request from its own origin, and by a name that its owner's DNS server
+//! makes this machine's.
+
+use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// The most that a request has. The largest is a function's archive on its way to a bucket.
+const MOST_BYTES: usize = 512 * 1024 * 1024;
+
+/// A refusal, in AWS's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The error's code.
+    pub code: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal with this code.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    fn denied(message: impl Into<String>) -> Self {
+        Self::new("AccessDeniedException", message)
+    }
+
+    /// As an SDK reads it, by the protocol of the request.
+    fn answer(&self, request: &HeaderMap) -> Response {
+        let has = |name, part: &str| {
+            request.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).is_some_and(|v| v.contains(part))
+        };
+        let Self { code, message } = self;
+        let error = || format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        let (of, body) = if has(header::AUTHORIZATION, "/s3/aws4_request") {
+            ("application/xml", error())
+        } else if has(header::CONTENT_TYPE, "application/x-www-form-urlencoded") {
+            ("text/xml", format!("<ErrorResponse>{}</ErrorResponse>", error()))
+        } else {
+            ("application/x-amz-json-1.1", json!({"__type": code, "message": message}).to_string())
+        };
+        let type_of_error = (HeaderName::from_static("x-amzn-errortype"), *code);
+        (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, of), type_of_error], body).into_response()
+    }
+}
+
+/// The ARN of who asks, among a request's extensions, where [`Access`] is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub String);
+
+/// An answer on its way.
+pub type Admitting<'a> = Pin<Box<dyn Future<Output = Result<Caller, Refused>> + Send + 'a>>;
+
+/// Who may ask, by what a request is signed with.
+pub trait Access: Debug + Send + Sync {
+    /// Looks at a request, of which `body` is the whole body.
+    fn admit<'a>(&'a self, head: &'a Parts, body: &'a [u8]) -> Admitting<'a>;
+}
+
+/// What stands before the routes of a listener.
+#[derive(Debug)]
+pub struct Guard {
+    hosts: Vec<String>,
+    below_localhost: String,
+    access: Option<Arc<dyn Access>>,
+}
+
+impl Guard {
+    /// For a listener at this address. Without `access` every program on this machine may ask.
+    pub fn new(address: SocketAddr, access: Option<Arc<dyn Access>>) -> Self {
+        let port = address.port();
+        let mut hosts: Vec<_> =
+            ["127.0.0.1", "localhost", "[::1]"].iter().map(|host| format!("{host}:{port}")).collect();
+        if !matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) && !address.ip().is_unspecified() {
+            hosts.push(address.to_string());
+        }
+        Self { hosts, below_localhost: format!(".localhost:{port}"), access }
+    }
+
+    /// Why a request is refused before anybody reads its body, if it is.
+    fn refusal(&self, uri: &Uri, headers: &HeaderMap) -> Option<Refused> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // Nobody can own a name below localhost; SDKs put a bucket there.
+        let ours = |host: &str| self.hosts.iter().any(|own| own == host) || host.ends_with(&self.below_localhost);
+        if hosts.next().is_some() || !ours(host) || uri.authority().is_some_and(|named| !ours(named.as_str())) {
+            let own = self.hosts.join(" or ");
+            return Some(Refused::denied(format!(
+                "only programs on this machine are answered: the Host has to be {own}"
+            )));
+        }
+        // A browser says where a page's request comes from. No SDK has either header.
+        let site = headers.get("sec-fetch-site");
+        (headers.contains_key(header::ORIGIN) || site.is_some_and(|site| site != "none"))
+            .then(|| Refused::denied("no web page is answered, and this request comes from one"))
+    }
+
+    async fn admit(&self, request: Request) -> Result<Request, Response> {
+        let (mut head, body) = request.into_parts();
+        if let Some(refused) = self.refusal(&head.uri, &head.headers) {
+            return Err(refused.answer(&head.headers));
+        }
+        let Some(access) = &self.access else { return Ok(Request::from_parts(head, body)) };
+        let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+        };
+        match access.admit(&head, &body).await {
+            Ok(caller) => head.extensions.insert(caller),
+            Err(refused) => return Err(refused.answer(&head.headers)),
+        };
+        Ok(Request::from_parts(head, Body::from(body)))
+    }
+}
+
+/// The guard as a middleware of axum: `from_fn_with_state(Arc::new(Guard::new(..)), guard)`.
+pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.admit(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_on_this_machine_are_answered() {
+        let loopback = "127.0.0.1:8123";
+        for (address, uri, headers, answered) in [
+            (loopback, "/", &[("host", "127.0.0.1:8123")][..], true),
+            (loopback, "/", &[("host", "localhost:8123")], true),
+            (loopback, "/", &[("host", "[::1]:8123")], true),
+            (loopback, "/", &[("host", "bucket.s3.localhost:8123")], true),
+            (loopback, "http://localhost:8123/", &[("host", "localhost:8123")], true),
+            (loopback, "/", &[("host", "localhost:8123"), ("sec-fetch-site", "none")], true),
+            ("192.0.2.1:80", "/", &[("host", "192.0.2.1:80")], true),
+            ("0.0.0.0:8123", "/", &[("host", "localhost:8123")], true),
+            ("0.0.0.0:8123", "/", &[("host", "0.0.0.0:8123")], false),
+            (loopback, "/", &[], false),
+            (loopback, "/", &[("host", "localhost")], false),
+            (loopback, "/", &[("host", "localhost:8124")], false),
+            (loopback, "/", &[("host", "evil.example:8123")], false),
+            (loopback, "/", &[("host", "localhost.evil.example:8123")], false),
+            (loopback, "/", &[("host", "evil-localhost:8123")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("host", "localhost:8123")], false),
+            (loopback, "http://evil.example:8123/", &[("host", "localhost:8123")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("origin", "http://evil.example")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("origin", "http://localhost:8123")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("origin", "null")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("sec-fetch-site", "cross-site")], false),
+            (loopback, "/", &[("host", "localhost:8123"), ("sec-fetch-site", "same-origin")], false),
+        ] {
+            let guard = Guard::new(address.parse().expect("an address"), None);
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            let refused = guard.refusal(&Uri::from_static(uri), &map);
+            assert_eq!(refused.is_none(), answered, "{address} {uri} {headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_has_the_form_of_the_protocol() {
+        for (headers, body) in [
+            (&[("x-amz-target", "RedshiftData.ListStatements")][..], r#"{"__type":"Code","message":"why"}"#),
+            (
+                &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+                "<ErrorResponse><Error><Code>Code</Code><Message>why</Message></Error></ErrorResponse>",
+            ),
+            (
+                &[("authorization", "AWS4-HMAC-SHA256 Credential=A/20261126/eu-west-1/s3/aws4_request, ...")],
+                "<Error><Code>Code</Code><Message>why</Message></Error>",
+            ),
+        ] {
+            let map =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let answer = Refused::new("Code", "why").answer(&map.collect());
+            assert_eq!(
+                (answer.status(), &answer.headers()["x-amzn-errortype"]),
+                (StatusCode::FORBIDDEN, &HeaderValue::from_static("Code"))
+            );
+            let bytes = to_bytes(answer.into_body(), 1000).await.expect("a body");
+            assert_eq!(String::from_utf8_lossy(&bytes), body);
+        }
+    }
+}
