@@ -10,12 +10,14 @@
 //! | `warehouse` | the SQL of `infra/sql` on it |
 //! | `ministack` | the local AWS |
 //! | `aws` | clients of the local AWS |
+//! | `callers` | who has which key of it |
 //! | `deploy` | the two commands that deploy the template, here as on AWS |
 //! | `execution` | following an execution, and what its history shows |
 //! | `notifications` | a queue on the topic |
 //! | `process` | child processes that end with us |
 
 pub mod aws;
+mod callers;
 pub mod demo;
 pub mod deploy;
 pub mod execution;

@@ -29,11 +29,16 @@ pub async fn take_port(wanted: Option<u16>) -> Result<u16> {
     })
 }
 
+/// Where one on this port answers.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
 impl MiniStack {
     /// Starts it on loopback. Its functions inherit its environment: `endpoints` are variables and where services
     /// answer that are not its own, such as the Data API.
     pub async fn start(port: u16, endpoints: &[(&str, &str)], wait_scale: Option<f64>, dir: &Path) -> Result<Self> {
-        let url = format!("http://127.0.0.1:{port}");
+        let url = url(port);
         // What it unpacks is removed with the folder.
         let temporary = dir.join("ministack");
         std::fs::create_dir_all(&temporary).map_err(|e| Error::doing("make a folder for MiniStack", e))?;
@@ -68,7 +73,7 @@ impl MiniStack {
 
     /// Where it answers.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        url(self.port)
     }
 
     /// Ends it and the functions that it runs.

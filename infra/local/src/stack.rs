@@ -1,12 +1,18 @@
 //! The local stack: PostgreSQL, the Data API on it, MiniStack, and the real template deployed there.
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
 use loader::{Error, Place, Result, install};
+use redshift_data_local::caller::Caller;
+use redshift_data_local::protocol::Reply;
 use redshift_data_local::{Config, Running};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::aws::{Cli, sdk_config};
+use crate::callers;
 use crate::deploy::{self, Outputs};
 use crate::ministack::{self, MiniStack};
 use crate::postgres::Postgres;
@@ -88,7 +94,11 @@ impl Stack {
 
         say("starting the Redshift Data API on it");
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
-        let data_api = Running::start(Config::new(warehouse.config().clone(), endpoints)).await;
+        let mut config = Config::new(warehouse.config().clone(), endpoints);
+        // As on AWS, a role finds its own statements only. Who runs the stack sees all.
+        config.callers = Some(Arc::new(callers::Keys::of(Cli::local(&ministack::url(port)))));
+        config.operator = Some(callers::ROOT.to_owned());
+        let data_api = Running::start(config).await;
         let data_api = data_api.map_err(|e| Error::doing("listen for the Data API", e))?;
 
         say("starting MiniStack");
@@ -139,6 +149,16 @@ impl Stack {
     /// The URL of the local AWS.
     pub fn aws_url(&self) -> String {
         self.ministack.url()
+    }
+
+    /// Calls the Data API as a session of this role.
+    ///
+    /// # Errors
+    /// The refusals of the Data API.
+    pub async fn as_role(&self, role: &str, operation: &str, request: Value) -> Reply {
+        let arn = format!("arn:aws:sts::000000000000:assumed-role/{role}/somebody");
+        let operation = format!("RedshiftData.{operation}");
+        self.data_api.service.call(&operation, request, &Caller::of_arn(&arn)).await
     }
 
     /// Ends everything that was started, and removes what it left.

@@ -1,6 +1,9 @@
 //! What the service needs to know before it starts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::caller::Callers;
 
 /// How the Data API is set up here.
 #[derive(Debug)]
@@ -11,13 +14,17 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// Rows in one page of a result. The service cuts by size.
     pub page_rows: usize,
+    /// Who has which access key; every caller is the same one if there is nothing.
+    pub callers: Option<Arc<dyn Callers>>,
+    /// The ARN of who runs the Data API here, and sees the statements of every role.
+    pub operator: Option<String>,
     query_ids: AtomicI64,
 }
 
 impl Config {
     /// A Data API on this PostgreSQL, for these workgroups and clusters.
     pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
-        Self { postgres, endpoints, page_rows: 1000, query_ids: AtomicI64::new(1000) }
+        Self { postgres, endpoints, page_rows: 1000, callers: None, operator: None, query_ids: AtomicI64::new(1000) }
     }
 
     pub(crate) fn next_query_id(&self) -> i64 {

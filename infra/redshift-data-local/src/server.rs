@@ -94,7 +94,10 @@ async fn answer(State(service): State<Arc<Service>>, headers: HeaderMap, body: B
     let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
     let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
-        Ok(request) => service.call(&operation, request).await,
+        Ok(request) => match service.caller(&headers).await {
+            Ok(caller) => service.call(&operation, request, &caller).await,
+            Err(refused) => Err(refused),
+        },
         Err(e) => Err(Failure::new(FailureType::SerializationException, format!("the request is no JSON: {e}"))),
     };
     if lose {
