@@ -42,6 +42,9 @@ pub async fn listen(wanted: Option<u16>) -> Result<TcpListener> {
     })
 }
 
+/// Who acts with the keys of this start: a person on this machine, and the tests.
+pub const ROOT: &str = "arn:aws:iam::000000000000:root";
+
 /// Who may ask the local AWS: root, with the keys of this start, and whom MiniStack gave a key.
 #[derive(Debug)]
 pub struct KeyRing {
@@ -84,7 +87,7 @@ impl KeyRing {
             || Refused::new("MissingAuthenticationTokenException", format!("The request is not signed: {WHERE}"));
         let signature = Signature::of(&head.headers).ok_or_else(unsigned)?;
         let (secret, token, arn) = if same(signature.key, &self.root.id) {
-            (self.root.secret.clone(), String::new(), "arn:aws:iam::000000000000:root".to_owned())
+            (self.root.secret.clone(), String::new(), ROOT.to_owned())
         } else {
             let unknown = || Refused::new("UnrecognizedClientException", format!("The access key is unknown: {WHERE}"));
             self.given(signature.key).await.ok_or_else(unknown)?

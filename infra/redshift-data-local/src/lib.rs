@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod caller;
+mod catalog;
 mod config;
 pub mod dialect;
 mod error;

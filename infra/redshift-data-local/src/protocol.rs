@@ -20,6 +20,8 @@ pub enum FailureType {
     ThrottlingException,
     UnknownOperationException,
     SerializationException,
+    MissingAuthenticationTokenException,
+    UnrecognizedClientException,
 }
 
 impl FailureType {
@@ -136,6 +138,7 @@ pub(crate) struct List {
     pub(crate) max_results: Option<usize>,
     pub(crate) statement_name: Option<String>,
     pub(crate) status: Option<String>,
+    pub(crate) role_level: Option<bool>,
     pub(crate) database: Option<String>,
     pub(crate) cluster_identifier: Option<String>,
     pub(crate) workgroup_name: Option<String>,
@@ -148,6 +151,11 @@ const MAX_TOKEN_CHARS: usize = 64;
 const WAIT_SECONDS: std::ops::RangeInclusive<u64> = 1..=30;
 
 impl Execute {
+    /// Whether each statement of a batch is committed by itself.
+    pub(crate) fn commits_each(&self) -> bool {
+        self.execution_mode.as_deref() == Some("AUTO_COMMIT")
+    }
+
     /// Refuses what the service would refuse before it accepts a statement.
     pub(crate) fn check(&self) -> Reply<()> {
         let refuse = |text: &str| Err(Failure::validation(text));
@@ -165,14 +173,14 @@ impl Execute {
         if self.database.as_deref().unwrap_or_default().is_empty() {
             return refuse("Database name must not be empty.");
         }
-        match (&self.workgroup_name, &self.cluster_identifier, &self.secret_arn, &self.db_user) {
-            (None, None, _, _) => return refuse("Either ClusterIdentifier or WorkgroupName must be provided."),
-            (Some(_), Some(_), _, _) => {
-                return refuse("ClusterIdentifier and WorkgroupName cannot be provided together.");
-            }
-            (Some(_), None, _, Some(_)) => return refuse("DbUser cannot be used with WorkgroupName."),
-            (None, Some(_), Some(_), Some(_)) => return refuse("SecretArn and DbUser cannot be provided together."),
-            _ => {}
+        check_target(
+            self.workgroup_name.as_deref(),
+            self.cluster_identifier.as_deref(),
+            self.secret_arn.as_deref(),
+            self.db_user.as_deref(),
+        )?;
+        if self.execution_mode.as_deref().is_some_and(|mode| !["TRANSACTION", "AUTO_COMMIT"].contains(&mode)) {
+            return refuse("ExecutionMode must be TRANSACTION or AUTO_COMMIT.");
         }
         if self.statement_name.as_ref().is_some_and(|n| n.chars().count() > MAX_NAME_CHARS) {
             return refuse("StatementName must have length less than or equal to 2048.");
@@ -200,6 +208,23 @@ impl Execute {
             return refuse("The local Data API has results in JSON only: leave out ResultFormat.");
         }
         check_wait(self.wait_time_seconds)
+    }
+}
+
+/// Refuses what does not name one warehouse and one way to it.
+pub(crate) fn check_target(
+    workgroup: Option<&str>,
+    cluster: Option<&str>,
+    secret: Option<&str>,
+    db_user: Option<&str>,
+) -> Reply<()> {
+    let refuse = |text: &str| Err(Failure::validation(text));
+    match (workgroup, cluster, secret, db_user) {
+        (None, None, _, _) => refuse("Either ClusterIdentifier or WorkgroupName must be provided."),
+        (Some(_), Some(_), _, _) => refuse("ClusterIdentifier and WorkgroupName cannot be provided together."),
+        (Some(_), None, _, Some(_)) => refuse("DbUser cannot be used with WorkgroupName."),
+        (None, Some(_), Some(_), Some(_)) => refuse("SecretArn and DbUser cannot be provided together."),
+        _ => Ok(()),
     }
 }
 

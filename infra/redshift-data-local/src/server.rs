@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::faults::{Fault, FaultKind};
-use crate::guard::{Guard, guard};
+use crate::guard::{Caller as Admitted, Guard, guard};
 use crate::protocol::{Failure, FailureType};
 use crate::service::Service;
 
@@ -104,12 +104,20 @@ fn lost() -> Response {
     Response::new(Body::from_stream(broken))
 }
 
-async fn answer(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(service): State<Arc<Service>>,
+    admitted: Option<Extension<Admitted>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let operation = headers.get("x-amz-target").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
     let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
-        Ok(request) => service.call(&operation, request).await,
+        Ok(request) => match service.caller(admitted.as_ref().map(|Extension(Admitted(arn))| arn.as_str()), &headers).await {
+            Ok(caller) => service.call(&operation, request, &caller).await,
+            Err(refused) => Err(refused),
+        },
         Err(e) => Err(Failure::new(FailureType::SerializationException, format!("the request is no JSON: {e}"))),
     };
     if lose {

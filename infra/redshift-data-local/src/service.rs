@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::caller::Caller;
+use crate::catalog::{Catalog, Kind, look};
 use crate::config::Config;
 use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
 use crate::guard::Access;
-use crate::protocol::{ById, Execute, Failure, FailureType, List, Reply, check_wait};
+use crate::protocol::{ById, Execute, Failure, FailureType, List, Parameter, Reply, check_wait};
 use crate::session;
 use crate::statement::{Statement, is_id};
 use crate::status::Status;
@@ -30,7 +33,7 @@ const MAX_LISTED: usize = 100;
 pub struct Service {
     config: Arc<Config>,
     statements: Mutex<Vec<Arc<Statement>>>,
-    by_token: Mutex<HashMap<String, Arc<Statement>>>,
+    by_token: Mutex<HashMap<(String, String), Arc<Statement>>>,
     faults: Faults,
 }
 
@@ -49,18 +52,22 @@ impl Service {
     ///
     /// # Errors
     /// The service's own refusals.
-    pub async fn call(&self, operation: &str, request: Value) -> Reply {
+    pub async fn call(&self, operation: &str, request: Value, caller: &Caller) -> Reply {
         let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
         if let Some(kind) = self.faults.take(name, None, FaultKind::refusal) {
             return Err(Failure::new(kind, "refused on purpose").of(request["Id"].as_str().unwrap_or_default()));
         }
         match name {
-            "ExecuteStatement" => self.execute(read(request)?, false).await,
-            "BatchExecuteStatement" => self.execute(read(request)?, true).await,
-            "DescribeStatement" => self.describe(&read(request)?).await,
-            "GetStatementResult" => self.result(&read(request)?).await,
-            "CancelStatement" => self.cancel(&read(request)?).await,
-            "ListStatements" => self.list(&read(request)?),
+            "ExecuteStatement" => self.execute(read(request)?, caller, false).await,
+            "BatchExecuteStatement" => self.execute(read(request)?, caller, true).await,
+            "DescribeStatement" => self.describe(&read(request)?, caller).await,
+            "GetStatementResult" => self.result(&read(request)?, caller).await,
+            "CancelStatement" => self.cancel(&read(request)?, caller).await,
+            "ListDatabases" => self.catalog(Kind::Databases, read(request)?).await,
+            "ListSchemas" => self.catalog(Kind::Schemas, read(request)?).await,
+            "ListTables" => self.catalog(Kind::Tables, read(request)?).await,
+            "DescribeTable" => self.catalog(Kind::Columns, read(request)?).await,
+            "ListStatements" => self.list(&read(request)?, caller),
             _ => Err(Failure::new(
                 FailureType::UnknownOperationException,
                 format!("{operation:?} is not an operation of the local Data API"),
@@ -70,6 +77,15 @@ impl Service {
 
     pub(crate) fn access(&self) -> Option<Arc<dyn Access>> {
         self.config.access.clone()
+    }
+
+    /// Who sent a request with these headers: whom [`Config::access`] has admitted, or by the key.
+    pub(crate) async fn caller(&self, admitted: Option<&str>, headers: &HeaderMap) -> Reply<Caller> {
+        let operator = self.config.operator.as_deref();
+        match admitted {
+            Some(arn) => Ok(Caller::known(arn, operator)),
+            None => Caller::of_request(self.config.callers.as_deref(), operator, headers).await,
+        }
     }
 
     /// The faults that are set.
@@ -93,31 +109,45 @@ impl Service {
         }
     }
 
-    async fn execute(&self, request: Execute, batch: bool) -> Reply {
+    async fn execute(&self, request: Execute, caller: &Caller, batch: bool) -> Reply {
         let operation = if batch { "BatchExecuteStatement" } else { "ExecuteStatement" };
         request.check()?;
         if request.sql.is_some() == batch || request.sqls.is_some() != batch {
             let field = if batch { "Sqls" } else { "Sql" };
             return Err(Failure::validation(format!("{field} must be provided.")));
         }
-        let endpoint = request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref());
-        if !self.config.endpoints.is_empty() && !endpoint.is_some_and(|e| self.config.endpoints.contains(e)) {
-            return Err(Failure::validation("Redshift endpoint doesn't exist in this region."));
-        }
+        self.check_endpoint(request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref()))?;
         if let Some(sql) = &request.sql {
             bind(sql, request.parameters.as_deref().unwrap_or_default())?;
         }
+        if let (Some(sqls), Some(parameters)) = (&request.sqls, &request.parameters) {
+            check_used(sqls, parameters)?;
+        }
         let seconds = request.wait_time_seconds;
-        let statement = self.accept(request)?;
+        let statement = self.accept(request, caller)?;
         self.wait(&statement, operation, seconds).await;
         Ok(statement.accepted(seconds.is_some()))
     }
 
+    fn check_endpoint(&self, endpoint: Option<&String>) -> Reply<()> {
+        if !self.config.endpoints.is_empty() && !endpoint.is_some_and(|e| self.config.endpoints.contains(e)) {
+            return Err(Failure::validation("Redshift endpoint doesn't exist in this region."));
+        }
+        Ok(())
+    }
+
+    async fn catalog(&self, kind: Kind, request: Catalog) -> Reply {
+        self.check_endpoint(request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref()))?;
+        look(&self.config, kind, &request).await
+    }
+
     /// Finds the statement of a repeated request, or starts a new one.
-    fn accept(&self, request: Execute) -> Reply<Arc<Statement>> {
+    fn accept(&self, request: Execute, caller: &Caller) -> Reply<Arc<Statement>> {
         let mut tokens = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, statement| age(statement) < TOKEN_KEPT);
-        if let Some(known) = request.client_token.as_ref().and_then(|token| tokens.get(token)) {
+        if let Some(known) =
+            request.client_token.as_ref().and_then(|token| tokens.get(&(caller.owner().to_owned(), token.clone())))
+        {
             // How long a caller waits is no part of what is asked.
             let asked = Execute { wait_time_seconds: known.request.wait_time_seconds, ..request };
             if asked == known.request {
@@ -135,19 +165,19 @@ impl Service {
         }
         let operation = if request.sqls.is_some() { "BatchExecuteStatement" } else { "ExecuteStatement" };
         let run = Run::take(&self.faults, operation, request.statement_name.as_deref());
-        let statement = Arc::new(Statement::new(request, run));
+        let statement = Arc::new(Statement::new(request, caller.clone(), run));
         statements.push(statement.clone());
         if let Some(token) = statement.request.client_token.clone() {
-            tokens.insert(token, statement.clone());
+            tokens.insert((caller.owner().to_owned(), token), statement.clone());
         }
         let (config, running) = (self.config.clone(), statement.clone());
         tokio::spawn(async move { session::run(&config, &running).await });
         Ok(statement)
     }
 
-    async fn describe(&self, request: &ById) -> Reply {
+    async fn describe(&self, request: &ById, caller: &Caller) -> Reply {
         check_wait(request.wait_time_seconds)?;
-        let (statement, part) = self.find(request)?;
+        let (statement, part) = self.find(request, caller)?;
         self.wait(&statement, "DescribeStatement", request.wait_time_seconds).await;
         let mut described = statement.describe();
         let named = statement.request.statement_name.as_deref();
@@ -168,9 +198,9 @@ impl Service {
         }
     }
 
-    async fn result(&self, request: &ById) -> Reply {
+    async fn result(&self, request: &ById, caller: &Caller) -> Reply {
         check_wait(request.wait_time_seconds)?;
-        let (statement, part) = self.find(request)?;
+        let (statement, part) = self.find(request, caller)?;
         if statement.request.sqls.is_some() && part.is_none() {
             return Err(Failure::validation(
                 "BatchExecuteStatement result can only be retrieved with sub-statement id.",
@@ -182,7 +212,13 @@ impl Service {
             None => state.whole.result,
             Some(n) => state.parts.get(n - 1).and_then(|p| p.result.clone()),
         };
-        let ready = state.whole.status == Status::Finished;
+        let ready = match part {
+            // Committed by itself, whatever became of the others.
+            Some(n) if statement.request.commits_each() => {
+                state.whole.status.has_ended() && state.parts.get(n - 1).is_some_and(|p| p.status == Status::Finished)
+            }
+            _ => state.whole.status == Status::Finished,
+        };
         let Some(result) = result.filter(|r| ready && r.has_columns()) else {
             return Err(Failure::not_found(
                 &statement.id,
@@ -192,8 +228,8 @@ impl Service {
         result.page(request.next_token.as_deref(), self.config.page_rows)
     }
 
-    async fn cancel(&self, request: &ById) -> Reply {
-        let (statement, _) = self.find(request)?;
+    async fn cancel(&self, request: &ById, caller: &Caller) -> Reply {
+        let (statement, _) = self.find(request, caller)?;
         let status = statement.status();
         if status.has_ended() {
             return Err(Failure::validation(format!("Could not cancel a query that is already in {status} state.")));
@@ -211,7 +247,7 @@ impl Service {
         ended(statement, cut.unwrap_or(Duration::from_secs(seconds))).await;
     }
 
-    fn list(&self, request: &List) -> Reply {
+    fn list(&self, request: &List, caller: &Caller) -> Reply {
         let wanted = request.status.as_deref().unwrap_or("FINISHED");
         if wanted != "ALL" && wanted.parse::<Status>().is_err() {
             return Err(Failure::validation(format!("Status {wanted:?} is not one of the six, nor ALL.")));
@@ -225,11 +261,13 @@ impl Service {
         let statements = self.statements();
         let mut newest_first = statements.iter().rev();
         if let Some(last) = &request.next_token
-            && !newest_first.any(|s| s.id == *last)
+            && !newest_first.any(|s| s.id == *last && caller.owns(&s.owner))
         {
             return Err(Failure::validation("NextToken is not valid."));
         }
         let mut found: Vec<_> = newest_first
+            .filter(|s| caller.owns(&s.owner))
+            .filter(|s| request.role_level.unwrap_or(true) || caller.is_session_of(&s.owner))
             .filter(|s| wanted == "ALL" || s.status().to_string() == wanted)
             .filter(|s| s.request.statement_name.as_deref().unwrap_or_default().starts_with(prefix))
             .filter(|s| same(&request.database, &s.request.database))
@@ -246,8 +284,8 @@ impl Service {
         Ok(answer)
     }
 
-    /// The statement of an Id, and which part of a batch it names.
-    fn find(&self, request: &ById) -> Reply<(Arc<Statement>, Option<usize>)> {
+    /// The statement of an Id if it is the caller's, and which part of a batch it names.
+    fn find(&self, request: &ById, caller: &Caller) -> Reply<(Arc<Statement>, Option<usize>)> {
         let id = request.id.as_deref().unwrap_or_default();
         if !is_id(id) {
             return Err(Failure::validation(
@@ -256,7 +294,7 @@ impl Service {
         }
         let (uuid, part) = id.split_once(':').map_or((id, None), |(uuid, part)| (uuid, part.parse().ok()));
         let statements = self.statements();
-        let found = statements.iter().find(|s| age(s) < KEPT && s.id == uuid);
+        let found = statements.iter().find(|s| age(s) < KEPT && s.id == uuid && caller.owns(&s.owner));
         match (found, part) {
             (Some(statement), None) => Ok((statement.clone(), None)),
             (Some(s), Some(n)) if n >= 1 && n <= s.state.borrow().parts.len() => Ok((s.clone(), Some(n))),
@@ -267,6 +305,19 @@ impl Service {
     fn statements(&self) -> MutexGuard<'_, Vec<Arc<Statement>>> {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a parameter that no statement of a batch names. [API model, BatchExecuteStatement, Parameters]
+fn check_used(sqls: &[String], parameters: &[Parameter]) -> Reply<()> {
+    let is_used = |p: &&Parameter| sqls.iter().any(|sql| bind(sql, std::slice::from_ref(*p)).is_ok());
+    let unused: Vec<_> = parameters.iter().filter(|p| !is_used(p)).map(|p| p.name.as_str()).collect();
+    if unused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::validation(format!(
+        "Parameters list contains unused parameters. Unused parameters: [{}]",
+        unused.join(", ")
+    )))
 }
 
 fn read<T: DeserializeOwned>(request: Value) -> Reply<T> {

@@ -146,7 +146,8 @@ async fn kill(postgres: tokio_postgres::Config, pid: i32, delay: Duration) -> Re
 }
 
 async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sqls: &[String]) -> Result<(), End> {
-    let one_transaction = statement.request.execution_mode.as_deref() != Some("AUTO_COMMIT");
+    let one_transaction = !statement.request.commits_each();
+    let mut first_failure = None;
     if one_transaction {
         client.batch_execute("BEGIN").await.map_err(|e| end(&e))?;
     }
@@ -171,17 +172,26 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
                 }
             }
         });
-        let result = Arc::new(result.map_err(|e| match e {
-            End::Failed(text) => End::Failed(format!("Query #{} failed with {text}", n + 1)),
-            aborted @ End::Aborted(_) => aborted,
-        })?);
+        let result = match result {
+            Ok(result) => Arc::new(result),
+            Err(End::Failed(text)) => {
+                let failure = End::Failed(format!("Query #{} failed with {text}", n + 1));
+                if one_transaction {
+                    return Err(failure);
+                }
+                // What is committed by itself does not affect the others.
+                first_failure.get_or_insert(failure);
+                continue;
+            }
+            Err(aborted) => return Err(aborted),
+        };
         statement.state.send_modify(|s| s.parts[n].result = Some(result));
     }
     if one_transaction {
         go_on(statement)?;
         client.batch_execute("COMMIT").await.map_err(|e| end(&e))?;
     }
-    Ok(())
+    first_failure.map_or(Ok(()), Err)
 }
 
 async fn one(config: &Config, client: &Client, statement: &Statement, sql: &str) -> Result<ResultSet, End> {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::faults::Run;
 use crate::protocol::{Execute, epoch};
 use crate::result::ResultSet;
@@ -16,6 +17,7 @@ use crate::status::Status;
 pub(crate) struct Statement {
     pub(crate) id: String,
     pub(crate) request: Execute,
+    pub(crate) owner: Caller,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) state: watch::Sender<State>,
     /// What is to go wrong with it.
@@ -92,12 +94,13 @@ impl Part {
 }
 
 impl Statement {
-    pub(crate) fn new(request: Execute, run: Run) -> Self {
+    pub(crate) fn new(request: Execute, owner: Caller, run: Run) -> Self {
         let parts = request.sqls.as_ref().map_or(0, Vec::len);
         let state = State { whole: Part::new(), parts: vec![Part::new(); parts], pid: None, cancel_requested: false };
         Self {
             id: Uuid::new_v4().to_string(),
             request,
+            owner,
             created_at: OffsetDateTime::now_utc(),
             state: watch::Sender::new(state),
             run,
@@ -157,6 +160,8 @@ impl Statement {
             fields.insert("QueryParameters".into(), json!(parameters));
         }
         if let Some(sqls) = &self.request.sqls {
+            let mode = self.request.execution_mode.as_deref().unwrap_or("TRANSACTION");
+            fields.insert("ExecutionMode".into(), json!(mode));
             let parts = state.parts.iter().zip(sqls).enumerate().map(|(n, (part, sql))| {
                 let mut fields = part.describe(&format!("{}:{}", self.id, n + 1));
                 fields.insert("QueryString".into(), json!(sql));

@@ -1,5 +1,7 @@
 //! The local Data API on a real PostgreSQL, through the Rust SDK and through the aws CLI.
 
+mod callers;
+mod catalog;
 mod refusals;
 mod results;
 
@@ -23,6 +25,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tests::{Any, Outcome, failed, load, run, tests};
 
+use callers::*;
+use catalog::*;
 use refusals::*;
 use results::*;
 
@@ -305,6 +309,8 @@ fn main() -> ExitCode {
         a_client_token_finds_its_statement,
         named_parameters_are_bound,
         statements_are_listed_as_the_service_lists_them,
+        statements_belong_to_the_role_that_ran_them,
+        the_catalog_is_listed_in_pages,
         a_batch_is_one_transaction_unless_told_otherwise,
         each_statement_of_a_batch_takes_the_parameters_that_it_names,
         every_refusal_of_the_model_can_be_ordered,

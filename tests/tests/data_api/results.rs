@@ -149,6 +149,18 @@ pub(crate) async fn a_batch_is_one_transaction_unless_told_otherwise(api: &Api) 
     assert_eq!(api.warehouse.number(there).await?, 0, "rolled back whole");
     batch(half).execution_mode("AUTO_COMMIT".into()).send().await?;
     assert_eq!(api.warehouse.number(there).await?, 1);
+    let each =
+        batch(["SELECT 1/0", "SELECT 43"]).execution_mode("AUTO_COMMIT".into()).send().await?.id.ok_or("no Id")?;
+    let described = api.describe(&each, None).await?;
+    assert_eq!(described.status, Some(StatusString::Failed));
+    assert_eq!(described.execution_mode().map(|mode| mode.as_str()), Some("AUTO_COMMIT"));
+    let statuses: Vec<_> =
+        described.sub_statements().iter().filter_map(|s| s.status().map(|status| status.as_str())).collect();
+    assert_eq!(statuses, ["FAILED", "FINISHED"], "a failure does not affect the others");
+    let result = api.client.get_statement_result().id(format!("{each}:2")).send().await?;
+    assert_eq!(result.records(), [[Field::LongValue(43)]]);
+    let wrong = batch(["SELECT 1", "SELECT 2"]).execution_mode("SOMETIMES".into()).send().await;
+    assert_eq!(code(wrong).0, "ValidationException");
     Ok(())
 }
 
@@ -158,6 +170,8 @@ pub(crate) async fn each_statement_of_a_batch_takes_the_parameters_that_it_names
     api.warehouse.run("CREATE DOMAIN a AS INT").await?;
     let batch = api.client.batch_execute_statement().workgroup_name("w-1").database("ecommerce_db");
     let batch = batch.set_sqls(Some(sqls.to_vec())).parameters(parameter("a", "1")?).parameters(parameter("ab", "2")?);
+    let unused = batch.clone().parameters(parameter("c", "3")?).send().await;
+    assert!(code(unused).1.contains("Unused parameters: [c]"), "named by no statement");
     let id = batch.wait_time_seconds(10).send().await?.id.ok_or("no Id")?;
     assert_eq!(api.describe(&id, None).await?.error(), None);
     for (part, row) in [

@@ -71,9 +71,16 @@ pub(crate) async fn the_next_execution_cancels_what_a_dead_one_left(p: &Pipeline
     p.fresh().await?;
     let dead = p.execute(&json!({"DryRun": true})).await?;
     let name = format!("{}0/1", shared::attempt::execution_prefix(&dead.arn));
-    let left = p.redshift.execute_statement().workgroup_name(redshift_local::stack::WORKGROUP);
-    let left = left.database(p.stack.warehouse.database()).secret_arn(&p.stack.secret_arn).statement_name(name);
-    let left = left.sql("SELECT pg_sleep(60)").send().await?.id.unwrap_or_default();
+    let left = json!({
+        "WorkgroupName": redshift_local::stack::WORKGROUP, "Database": p.stack.warehouse.database(),
+        "SecretArn": p.stack.secret_arn, "StatementName": name, "Sql": "SELECT pg_sleep(60)",
+    });
+    let left = p
+        .stack
+        .as_role(p.stack.outputs.get("StatementRoleName"), "ExecuteStatement", left)
+        .await
+        .map_err(|f| failed(f.message))?;
+    let left = left["Id"].as_str().unwrap_or_default();
     p.running(&dead.arn).await?;
     let next = p.execute(&json!({})).await?;
     assert_eq!(next.status.as_str(), "SUCCEEDED", "{:?}", next.cause);

@@ -41,10 +41,12 @@ pub(crate) async fn every_line_says_what_it_belongs_to(stack: &Stack) -> Outcome
     let mut unknown = seen.clone();
     unknown["Id"] = json!("00000000-0000-4000-8000-000000000000");
     assert!(check(unknown).await?.is_some());
-    let left_running = aws_sdk_redshiftdata::Client::new(&stack.redshift).execute_statement();
-    let left_running = left_running.workgroup_name(WORKGROUP).database(stack.warehouse.database());
-    let left_running = left_running.secret_arn(&stack.secret_arn).sql("SELECT pg_sleep(60), 'hunter2'");
-    left_running.statement_name(format!("{}9/1", execution_prefix(&gated.arn))).send().await?;
+    let left_running = json!({
+        "WorkgroupName": WORKGROUP, "Database": stack.warehouse.database(), "SecretArn": stack.secret_arn,
+        "Sql": "SELECT pg_sleep(60), 'hunter2'", "StatementName": format!("{}9/1", execution_prefix(&gated.arn)),
+    });
+    let role = variant.outputs.get("StatementRoleName");
+    stack.as_role(role, "ExecuteStatement", left_running).await.map_err(|f| failed(f.message))?;
     assert_eq!(check(json!({"CancelExecution": gated.arn, "Context": seen["Context"]})).await?, None);
     settle().await;
 

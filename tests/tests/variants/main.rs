@@ -132,6 +132,19 @@ impl Variant {
         }
         let name = ended.statements[0]["StatementName"].as_str().unwrap_or_default();
         assert_eq!(name.ends_with(&format!("/0/1/{RUN_ID}")), gate, "{name}");
+        // Each role finds what it ran, and nothing of another's.
+        let prefix = execution_prefix(&ended.arn);
+        for (role, is_audit) in [("StatementRoleName", false), ("AuditRoleName", true)] {
+            let role = self.outputs.get(role);
+            let list = json!({"Status": "ALL", "StatementName": prefix});
+            let listed = stack.as_role(role, "ListStatements", list).await.map_err(|f| failed(f.message))?;
+            let names: Vec<_> =
+                listed["Statements"].as_array().into_iter().flatten().map(|s| text(s, "StatementName")).collect();
+            let of_audit = |name: &String| name.starts_with(&format!("{prefix}notify/"));
+            assert!(!names.is_empty() && names.iter().all(|name| of_audit(name) == is_audit), "{role}: {names:?}");
+            let found = stack.as_role(role, "DescribeStatement", json!({"Id": id})).await.map_err(|f| f.message);
+            assert_eq!(found.is_err(), is_audit, "{role}: {found:?}");
+        }
         if gate {
             let closed = self.execute(stack, json!({"TotalActions": 2, "FailedActions": 1})).await?;
             assert_eq!(closed.error.as_deref(), Some("WorkflowNotSucceeded"), "{}: {:?}", self.name, closed.cause);
