@@ -30,7 +30,16 @@ pub struct Config {
 impl Config {
     /// A Data API on this PostgreSQL, for these workgroups and clusters.
     pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
-        Self { postgres, endpoints, page_rows: 1000, s3: None, access: None, callers: None, operator: None, query_ids: AtomicI64::new(1000) }
+        Self {
+            postgres,
+            endpoints,
+            page_rows: 1000,
+            s3: None,
+            access: None,
+            callers: None,
+            operator: None,
+            query_ids: AtomicI64::new(1000),
+        }
     }
 
     pub(crate) fn next_query_id(&self) -> i64 {

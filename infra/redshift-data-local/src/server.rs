@@ -4,13 +4,13 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use axum::{Extension, Router};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -114,10 +114,12 @@ async fn answer(
     let name = operation.strip_prefix("RedshiftData.").unwrap_or_default();
     let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
-        Ok(request) => match service.caller(admitted.as_ref().map(|Extension(Admitted(arn))| arn.as_str()), &headers).await {
-            Ok(caller) => service.call(&operation, request, &caller).await,
-            Err(refused) => Err(refused),
-        },
+        Ok(request) => {
+            match service.caller(admitted.as_ref().map(|Extension(Admitted(arn))| arn.as_str()), &headers).await {
+                Ok(caller) => service.call(&operation, request, &caller).await,
+                Err(refused) => Err(refused),
+            }
+        }
         Err(e) => Err(Failure::new(FailureType::SerializationException, format!("the request is no JSON: {e}"))),
     };
     if lose {

@@ -86,7 +86,11 @@ pub(crate) async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
         "ResourceNotFoundException",
         "does not exist",
     );
-    expect(code(api.client.list_databases().database("d").send().await), "ValidationException", "endpoint doesn't exist");
+    expect(
+        code(api.client.list_databases().database("d").send().await),
+        "ValidationException",
+        "endpoint doesn't exist",
+    );
     let v2 = api.client.get_statement_result_v2().id(unknown).send().await;
     expect(code(v2), "UnknownOperationException", "GetStatementResultV2");
     Ok(())
