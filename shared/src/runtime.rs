@@ -41,7 +41,7 @@ const ATTEMPTS: u32 = 5;
 /// Starts logging to standard output, as AWS_LAMBDA_LOG_LEVEL (or RUST_LOG: a level, INFO by default) and
 /// AWS_LAMBDA_LOG_FORMAT say. A panic is logged by its place alone: its text may quote what the function works on.
 ///
-/// The runtime's own subscriber does the same by directives, whose parser is a tenth of a function's start.
+/// The runtime's own subscriber takes directives besides, whose parser is in every binary and runs at every start.
 pub fn init_logging() {
     let level = var("AWS_LAMBDA_LOG_LEVEL").or_else(|| var("RUST_LOG")).and_then(|level| level.parse().ok());
     let lines = tracing_subscriber::fmt().with_target(false).without_time();
