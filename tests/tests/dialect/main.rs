@@ -7,12 +7,13 @@ use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput
 use aws_sdk_redshiftdata::types::{Field, StatusString};
 use loader::tools::project;
 use redshift_data_local::dialect::{CONSTRUCTS, translate_script};
+use redshift_data_local::postgres::Postgres;
+use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::sdk_config;
-use redshift_local::postgres::Postgres;
+use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use std::process::ExitCode;
-use tempfile::TempDir;
 use tests::{Any, Outcome, failed, run, tests};
 
 use tickit::*;
@@ -22,12 +23,12 @@ struct Api {
     api: Running,
     warehouse: Warehouse,
     postgres: Postgres,
-    dir: TempDir,
+    dir: Folder,
 }
 
 async fn start() -> Api {
-    let dir = TempDir::new().expect("a folder");
-    let postgres = Postgres::start(dir.path()).await.expect("PostgreSQL");
+    let dir = Folder::new().expect("a folder");
+    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
     let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
     let mut config = Config::new(warehouse.config().clone(), Vec::new());
     config.s3 = Some(dir.path().join("s3"));
