@@ -42,6 +42,9 @@ pub async fn listen(wanted: Option<u16>) -> Result<TcpListener> {
     })
 }
 
+/// The longest path of a Unix socket, by the shorter of two: 108 bytes on Linux, 104 on macOS, the closing zero included. [unix(7); unix(4)]
+const MAX_SOCKET_BYTES: usize = 103;
+
 /// Who acts with the keys of this start: a person on this machine, and the tests.
 pub const ROOT: &str = "arn:aws:iam::000000000000:root";
 
@@ -58,7 +61,14 @@ impl KeyRing {
         let folder = dir.join("ministack");
         let made = DirBuilder::new().mode(0o700).create(&folder);
         made.map_err(|e| Error::doing("make a folder for MiniStack", e))?;
-        Ok(Self { root: Keys::random(), socket: folder.join("socket") })
+        let socket = folder.join("socket");
+        if socket.as_os_str().len() > MAX_SOCKET_BYTES {
+            return Err(Error::new(format!(
+                "{} is too long a path for a socket; name a shorter folder for temporary files: TMPDIR=/tmp",
+                socket.display()
+            )));
+        }
+        Ok(Self { root: Keys::random(), socket })
     }
 
     /// Asks MiniStack on its socket.

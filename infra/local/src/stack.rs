@@ -1,6 +1,5 @@
 //! The local stack: PostgreSQL, the Data API on it, MiniStack, and the real template deployed there.
 
-
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
 use loader::{Error, Place, Result, install};

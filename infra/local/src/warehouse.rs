@@ -88,7 +88,7 @@ impl Warehouse {
     }
 
     /// Runs some SQL of Redshift's.
-    pub(crate) async fn script(&self, sql: &str) -> Result<()> {
+    pub async fn script(&self, sql: &str) -> Result<()> {
         let sql = dialect::translate_script(sql).map_err(|e| Error::new(e.to_string()))?;
         let client = self.connect().await?;
         dialect::prepare(&client).await.map_err(|e| Error::new(chain(&e)))?;

@@ -52,7 +52,9 @@ impl Folder {
     /// # Errors
     /// Those of the file system; and if the path of the folder for temporary files has a line break.
     pub fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("redshift-local-{}", uuid::Uuid::new_v4().simple()));
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        // Short: the path of a socket in it ends at about a hundred bytes. It is made, and never found, so chance is no risk.
+        let path = std::env::temp_dir().join(format!("redshift-local-{}", &unique[..12]));
         let what = || format!("make the folder {}", path.display());
         let line = path.to_str().filter(|path| !path.contains('\n'));
         let line = line.ok_or_else(|| Error::io(&what(), std::io::ErrorKind::InvalidFilename.into()))?;

@@ -7,7 +7,7 @@ pub(crate) async fn every_value_of_a_type_can_be_shown(api: &Api) -> Outcome {
     // As PostgreSQL itself writes them.
     for value in [
         "'NaN'::numeric",
-        "-12345678901234567890.000100::numeric",
+        "-12345678901234567890.000100::numeric(38, 6)",
         "'infinity'::date",
         "'-infinity'::date",
         "'0044-03-15 BC'::date",

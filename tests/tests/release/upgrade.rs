@@ -55,8 +55,10 @@ impl Released {
     async fn earlier_warehouse(&self) -> Outcome {
         let warehouse = &self.stack.warehouse;
         warehouse.run("DROP SCHEMA dev CASCADE; DROP SCHEMA s3_staging_schema CASCADE").await?;
-        for file in ["infra/sql/postgres/shims.sql", "tests/fixtures/0.1.0/warehouse.sql", "infra/sql/sample.sql"] {
-            warehouse.run(&std::fs::read_to_string(project(file))?).await?;
+        for file in
+            ["infra/sql/redshift/external_table.sql", "tests/fixtures/0.1.0/warehouse.sql", "infra/sql/sample.sql"]
+        {
+            warehouse.script(&std::fs::read_to_string(project(file))?).await?;
         }
         let columns = "run_id, order_id, customer_id, seller_id, product_code, product_name, product_price, product_qty, order_ts";
         let orders = "SELECT run, run * 10 + n, 1, 10, 'BK-1', 'Atlas', 20.00, 1, TIMESTAMP '2026-02-01 08:00:00' \

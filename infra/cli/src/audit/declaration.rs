@@ -133,8 +133,8 @@ fn retention() -> u32 {
 /// What rows are told apart by, and their time, stand beside columns and variables of the procedures: those names are taken. A test
 /// holds this beside the template.
 const TAKEN: &str = " affected changed_in closed_by copies differing_columns differs everything expired first_in_source first_run first_seen_at held \
-    high in_differing in_source in_target in_window judged judges_without_run kind last_seen_at list listed low mismatch_key most_bytes most_recorded \
-    name newest newest_days newest_runs notified_at notified_by notified_count number numbered_columns occurrence older one_sided place present \
+    high in_differing in_source in_target in_window judged judges_without_run kind known_as last_seen_at list listed low mismatch_key most_bytes most_recorded \
+    name newest newest_days newest_runs notified_at notified_by notified_count number numbered_columns occurrence of_run older one_sided place present \
     resolved_at row_count run settling_minutes silenced_until since source_columns source_rows source_sum status sum_of_rows swept \
     target_columns target_rows target_sum this_audit touched type typed_columns until values_md5 wanted without_run written ";
 /// What a compared column must not be called either.
