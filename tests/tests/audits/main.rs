@@ -101,7 +101,10 @@ async fn audit(warehouse: &Warehouse, seed: u64) -> Any<usize> {
             }
         }
         let all = texts(&format!("SELECT CAST(mismatch_key AS VARCHAR) FROM {schema}.pair_audit")).await?;
-        if all.len() != seen.len() {
+        // The row of a key may have gone on as that of its run.
+        let distinct: BTreeSet<_> = all.iter().collect();
+        let most_gone_on = all.iter().filter(|key| key.ends_with(":*")).count();
+        if distinct.len() != all.len() || all.len() > seen.len() || all.len() + most_gone_on < seen.len() {
             return Err(wrong("one row for each mismatch there ever was is expected", &all));
         }
         session.batch_execute("DROP TABLE expected").await?;
