@@ -78,7 +78,7 @@ test: setup functions $(BROWSER)/.ready wheel-to-test ## Pass all tests
 
 test-units: ## The tests beside the code alone
 	cargo test --locked --workspace --lib --bins --test program
-	@env -u MAKEFLAGS cargo test --locked --workspace --doc
+	@env -u MAKEFLAGS -u MFLAGS cargo test --locked --workspace --doc
 
 test-%: ## One suite of tests/tests alone
 	cargo test --locked --workspace --test $*

@@ -86,7 +86,7 @@ async fn caught<T>(mut work: Pin<Box<impl Future<Output = Result<T>>>>) -> Resul
 /// An HTTP client for SDK clients, with ring as its one TLS provider: the SDK's own default brings another.
 ///
 /// All clients share one connector. The library's own client makes one for each of them when it is built, and another
-/// at its first call, and reads the certificates anew each time.
+/// at its first call, and reads the certificates anew each time. What a client says of connecting and reading does not count, then.
 pub fn http_client(trust: TrustStore) -> SharedHttpClient {
     let builder = Connector::builder()
         .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())

@@ -15,7 +15,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use redshift_data_local::caller::Caller;
 use redshift_data_local::interrupted;
+use redshift_data_local::protocol::Reply;
+use redshift_local::stack::Stack;
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// A result of helpers and tests: any error fails the test.
@@ -23,6 +27,15 @@ pub type Any<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// How a test ends.
 pub type Outcome = Any<()>;
+
+/// Calls the Data API of a local stack as a session of this role, past the signature.
+///
+/// # Errors
+/// The refusals of the Data API.
+pub async fn as_role(stack: &Stack, role: &str, operation: &str, request: Value) -> Reply {
+    let arn = format!("arn:aws:sts::000000000000:assumed-role/{role}/somebody");
+    stack.data_api.service.call(&format!("RedshiftData.{operation}"), request, &Caller::of_arn(&arn)).await
+}
 
 /// A test on something shared.
 pub type Test<S> = for<'a> fn(&'a S) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;

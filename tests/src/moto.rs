@@ -33,7 +33,7 @@ pub struct Moto {
 impl Moto {
     /// Starts moto, and the gateway that `gateway` makes: it gets moto to pass on to what it does not answer.
     pub async fn start(dir: &Path, gateway: impl FnOnce(Upstream) -> Router) -> Any<Self> {
-        let (gateway_port, port) = (free_port(None)?, free_port(None)?);
+        let (gateway_port, port) = (free_port()?, free_port()?);
         let url = format!("http://127.0.0.1:{port}");
         let app = gateway(Upstream::new(&url));
         // moto says localhost.

@@ -17,7 +17,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use loader::{Error, Result};
-use redshift_data_local::guard::{Access, Admitting, Caller, Guard, Refused, guard};
+use redshift_data_local::caller::Caller;
+use redshift_data_local::guard::{Access, Admitting, Guard, Refused, guard, whole};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixStream};
@@ -30,6 +31,8 @@ use crate::signature::{Signature, same};
 const KEYS: &str = "/_gateway/";
 /// An answer of MiniStack about itself.
 const MOST_BYTES: usize = 1024 * 1024;
+/// The longest path of a Unix socket, by the shorter of two: 108 bytes on Linux, 104 on macOS, the closing zero included. [unix(7); unix(4)]
+const MAX_SOCKET_BYTES: usize = 103;
 
 /// Listens on a loopback port: the wanted one, or a free one.
 ///
@@ -41,12 +44,6 @@ pub async fn listen(wanted: Option<u16>) -> Result<TcpListener> {
         None => Error::doing("find a free port", e),
     })
 }
-
-/// The longest path of a Unix socket, by the shorter of two: 108 bytes on Linux, 104 on macOS, the closing zero included. [unix(7); unix(4)]
-const MAX_SOCKET_BYTES: usize = 103;
-
-/// Who acts with the keys of this start: a person on this machine, and the tests.
-pub const ROOT: &str = "arn:aws:iam::000000000000:root";
 
 /// Who may ask the local AWS: root, with the keys of this start, and whom MiniStack gave a key.
 #[derive(Debug)]
@@ -79,8 +76,8 @@ impl KeyRing {
         }
     }
 
-    /// The secret, the token and the ARN of a key that MiniStack gave to somebody.
-    async fn given(&self, key: &str) -> Option<(String, String, String)> {
+    /// The secret and the token of a key that MiniStack gave to somebody, and to whom.
+    async fn given(&self, key: &str) -> Option<(String, String, Caller)> {
         if !key.bytes().all(|c| c.is_ascii_alphanumeric()) {
             return None;
         }
@@ -88,31 +85,34 @@ impl KeyRing {
         let answer = self.ask(request.body(Body::empty()).ok()?).await;
         let answer: Value = serde_json::from_slice(&to_bytes(answer.into_body(), MOST_BYTES).await.ok()?).ok()?;
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
-        Some((text("secret"), text("token"), text("arn"))).filter(|(secret, ..)| !secret.is_empty())
+        let given = (text("secret"), text("token"), Caller::of_arn(&text("arn")));
+        Some(given).filter(|(secret, ..)| !secret.is_empty())
     }
 
-    async fn check(&self, head: &Parts, body: &[u8]) -> std::result::Result<Caller, Refused> {
+    async fn check(&self, head: &Parts, body: Body) -> std::result::Result<(Caller, Body), Refused> {
         const WHERE: &str = "the keys of the stack that runs are in target/local/env, and new at each start";
         let unsigned =
             || Refused::new("MissingAuthenticationTokenException", format!("The request is not signed: {WHERE}"));
         let signature = Signature::of(&head.headers).ok_or_else(unsigned)?;
-        let (secret, token, arn) = if same(signature.key, &self.root.id) {
-            (self.root.secret.clone(), String::new(), ROOT.to_owned())
+        // As on AWS, a role finds its own statements only. A person on this machine, and the tests, see all.
+        let (secret, token, caller) = if same(signature.key, &self.root.id) {
+            (self.root.secret.clone(), String::new(), Caller::Operator)
         } else {
             let unknown = || Refused::new("UnrecognizedClientException", format!("The access key is unknown: {WHERE}"));
             self.given(signature.key).await.ok_or_else(unknown)?
         };
         let sent = head.headers.get("x-amz-security-token").map(HeaderValue::as_bytes).unwrap_or_default();
         let is_sent = std::str::from_utf8(sent).is_ok_and(|sent| same(sent, &token));
-        if is_sent && signature.is_right(&secret, head, body, SystemTime::now()) {
-            return Ok(Caller(arn));
+        let body = whole(body).await?;
+        if is_sent && signature.is_right(&secret, head, &body, SystemTime::now()) {
+            return Ok((caller, Body::from(body)));
         }
         Err(Refused::new("InvalidSignatureException", format!("The signature is not that of the access key: {WHERE}")))
     }
 }
 
 impl Access for KeyRing {
-    fn admit<'a>(&'a self, head: &'a Parts, body: &'a [u8]) -> Admitting<'a> {
+    fn admit<'a>(&'a self, head: &'a Parts, body: Body) -> Admitting<'a> {
         Box::pin(self.check(head, body))
     }
 }

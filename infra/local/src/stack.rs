@@ -3,16 +3,14 @@
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
 use loader::{Error, Place, Result, install};
-use redshift_data_local::caller::Caller;
 use redshift_data_local::postgres::Postgres;
 use redshift_data_local::process::Folder;
-use redshift_data_local::protocol::Reply;
 use redshift_data_local::{Config, Running};
 use serde_json::Value;
 
 use crate::aws::{Cli, Endpoint};
 use crate::deploy::{self, Outputs};
-use crate::gateway::{self, Gateway};
+use crate::gateway::Gateway;
 use crate::ministack::MiniStack;
 use crate::postgres;
 use crate::warehouse::Warehouse;
@@ -94,8 +92,6 @@ impl Stack {
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
         let mut config = Config::new(warehouse.config().clone(), endpoints);
         config.access = Some(gateway.keys());
-        // As on AWS, a role finds its own statements only. Who runs the stack sees all.
-        config.operator = Some(gateway::ROOT.to_owned());
         let data_api = Running::start(config).await;
         let data_api = data_api.map_err(|e| Error::doing("listen for the Data API", e))?;
 
@@ -160,16 +156,6 @@ impl Stack {
     /// If it does not take them.
     pub async fn configure(&self, settings: &Value) -> Result<()> {
         self.ministack.configure(settings).await
-    }
-
-    /// Calls the Data API as a session of this role.
-    ///
-    /// # Errors
-    /// The refusals of the Data API.
-    pub async fn as_role(&self, role: &str, operation: &str, request: Value) -> Reply {
-        let arn = format!("arn:aws:sts::000000000000:assumed-role/{role}/somebody");
-        let operation = format!("RedshiftData.{operation}");
-        self.data_api.service.call(&operation, request, &Caller::of_arn(&arn)).await
     }
 
     /// Ends everything that was started, and removes what it left.

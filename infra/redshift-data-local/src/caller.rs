@@ -2,12 +2,12 @@
 //! [Amazon Redshift Data API reference, ListStatements, RoleLevel]
 
 use std::collections::HashMap;
-use std::fmt::Debug;
-use std::pin::Pin;
 
+use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
-use crate::protocol::{Failure, FailureType, Reply};
+use crate::guard::{Access, Admitting, Refused};
 
 /// Who calls, and so whose a statement is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +23,16 @@ pub enum Caller {
     Operator,
 }
 
-/// An ARN on its way.
-pub type Lookup<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
-
-/// Who has which access key.
-pub trait Callers: Debug + Send + Sync {
-    /// The ARN that STS would report for the key; nothing if nobody has it.
-    fn arn_of<'a>(&'a self, access_key: &'a str) -> Lookup<'a>;
-}
-
-impl Callers for HashMap<String, String> {
-    fn arn_of<'a>(&'a self, access_key: &'a str) -> Lookup<'a> {
-        Box::pin(async move { self.get(access_key).cloned() })
+/// Who has which access key. The signatures themselves are not checked.
+impl Access for HashMap<String, Caller> {
+    fn admit<'a>(&'a self, head: &'a Parts, body: Body) -> Admitting<'a> {
+        Box::pin(async move {
+            let unsigned = || Refused::new("MissingAuthenticationTokenException", "Missing Authentication Token");
+            let key = access_key(&head.headers).ok_or_else(unsigned)?;
+            let text = "The security token included in the request is invalid.";
+            let unknown = || Refused::new("UnrecognizedClientException", text);
+            Ok((self.get(key).cloned().ok_or_else(unknown)?, body))
+        })
     }
 }
 
@@ -78,28 +76,6 @@ impl Caller {
     pub(crate) fn is_session_of(&self, other: &Self) -> bool {
         *self == Self::Operator || self == other
     }
-
-    /// The caller of a request, by the key that signed it. The signature itself is not checked here.
-    pub(crate) async fn of_request(
-        callers: Option<&dyn Callers>,
-        operator: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Reply<Self> {
-        let Some(callers) = callers else { return Ok(Self::only()) };
-        let key = access_key(headers).ok_or_else(|| {
-            Failure::new(FailureType::MissingAuthenticationTokenException, "Missing Authentication Token")
-        })?;
-        let arn = callers.arn_of(key).await.ok_or_else(|| {
-            let text = "The security token included in the request is invalid.";
-            Failure::new(FailureType::UnrecognizedClientException, text)
-        })?;
-        Ok(Self::known(&arn, operator))
-    }
-
-    /// The caller of this ARN, who may be the operator.
-    pub(crate) fn known(arn: &str, operator: Option<&str>) -> Self {
-        if operator == Some(arn) { Self::Operator } else { Self::of_arn(arn) }
-    }
 }
 
 /// The access key of a request that Signature Version 4 signs.
@@ -111,6 +87,8 @@ fn access_key(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[test]
@@ -140,28 +118,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_access_key_names_the_caller() {
-        let known = HashMap::from([
-            ("AKIAONE".to_owned(), "arn:aws:iam::111122223333:user/one".to_owned()),
-            ("AKIAROOT".to_owned(), "arn:aws:iam::111122223333:root".to_owned()),
-        ]);
+        let one = Caller::of_arn("arn:aws:iam::111122223333:user/one");
+        let known = HashMap::from([("AKIAONE".to_owned(), one.clone()), ("AKIAROOT".to_owned(), Caller::Operator)]);
         let credential = |key: &str| {
             format!(
                 "AWS4-HMAC-SHA256 Credential={key}/20261126/eu-west-1/redshift-data/aws4_request, SignedHeaders=host, Signature=0"
             )
         };
         for (authorization, expected) in [
-            (credential("AKIAONE"), Ok(Caller::of_arn("arn:aws:iam::111122223333:user/one"))),
+            (credential("AKIAONE"), Ok(one)),
             (credential("AKIAROOT"), Ok(Caller::Operator)),
-            (credential("AKIATWO"), Err(FailureType::UnrecognizedClientException)),
-            (credential(""), Err(FailureType::MissingAuthenticationTokenException)),
-            ("Basic AKIAONE".to_owned(), Err(FailureType::MissingAuthenticationTokenException)),
+            (credential("AKIATWO"), Err("UnrecognizedClientException")),
+            (credential(""), Err("MissingAuthenticationTokenException")),
+            ("Basic AKIAONE".to_owned(), Err("MissingAuthenticationTokenException")),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, authorization.parse().expect("a value"));
-            let operator = Some("arn:aws:iam::111122223333:root");
-            let found = Caller::of_request(Some(&known), operator, &headers).await.map_err(|failure| failure.kind);
-            assert_eq!(found, expected, "{authorization}");
-            assert_eq!(Caller::of_request(None, operator, &headers).await, Ok(Caller::only()));
+            let request = Request::post("/").header(header::AUTHORIZATION, &authorization).body(()).expect("a request");
+            let found = known.admit(&request.into_parts().0, Body::empty()).await;
+            assert_eq!(found.map(|(caller, _)| caller).map_err(|refused| refused.code), expected, "{authorization}");
         }
     }
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::caller::Callers;
 use crate::guard::Access;
 
 /// How the Data API is set up here.
@@ -18,28 +17,15 @@ pub struct Config {
     pub page_rows: usize,
     /// The folder that stands for S3, with a folder for each bucket; without it nothing is loaded from files.
     pub s3: Option<PathBuf>,
-    /// Who may ask; every program on this machine if there is none.
+    /// Who may ask, and who that is; without it every program on this machine may, and all are one caller.
     pub access: Option<Arc<dyn Access>>,
-    /// Who has which access key; every caller is the same one if there is nothing.
-    pub callers: Option<Arc<dyn Callers>>,
-    /// The ARN of who runs the Data API here, and sees the statements of every role.
-    pub operator: Option<String>,
     query_ids: AtomicI64,
 }
 
 impl Config {
     /// A Data API on this PostgreSQL, for these workgroups and clusters.
     pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
-        Self {
-            postgres,
-            endpoints,
-            page_rows: 1000,
-            s3: None,
-            access: None,
-            callers: None,
-            operator: None,
-            query_ids: AtomicI64::new(1000),
-        }
+        Self { postgres, endpoints, page_rows: 1000, s3: None, access: None, query_ids: AtomicI64::new(1000) }
     }
 
     pub(crate) fn next_query_id(&self) -> i64 {

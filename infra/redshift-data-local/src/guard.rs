@@ -7,13 +7,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+
+use crate::caller::Caller;
 
 /// The most that a request has. The largest is a function's archive on its way to a bucket.
 const MOST_BYTES: usize = 512 * 1024 * 1024;
@@ -56,17 +58,22 @@ impl Refused {
     }
 }
 
-/// The ARN of who asks, among a request's extensions, where [`Access`] is checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller(pub String);
+/// An answer on its way: who asks, and the body, whether or not it had to be read for that.
+pub type Admitting<'a> = Pin<Box<dyn Future<Output = Result<(Caller, Body), Refused>> + Send + 'a>>;
 
-/// An answer on its way.
-pub type Admitting<'a> = Pin<Box<dyn Future<Output = Result<Caller, Refused>> + Send + 'a>>;
-
-/// Who may ask, by what a request is signed with.
+/// Who may ask, and who that is, by what a request is signed with.
 pub trait Access: Debug + Send + Sync {
-    /// Looks at a request, of which `body` is the whole body.
-    fn admit<'a>(&'a self, head: &'a Parts, body: &'a [u8]) -> Admitting<'a>;
+    /// Looks at a request. A body is read only for those who are known: nobody else fills the memory.
+    fn admit<'a>(&'a self, head: &'a Parts, body: Body) -> Admitting<'a>;
+}
+
+/// The whole of a body.
+///
+/// # Errors
+/// Of one that breaks off or is too large.
+pub async fn whole(body: Body) -> Result<Bytes, Refused> {
+    let code = "RequestEntityTooLargeException";
+    to_bytes(body, MOST_BYTES).await.map_err(|_| Refused::new(code, "the body is too large, or broke off"))
 }
 
 /// What stands before the routes of a listener.
@@ -113,14 +120,13 @@ impl Guard {
             return Err(refused.answer(&head.headers));
         }
         let Some(access) = &self.access else { return Ok(Request::from_parts(head, body)) };
-        let Ok(body) = to_bytes(body, MOST_BYTES).await else {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
-        };
-        match access.admit(&head, &body).await {
-            Ok(caller) => head.extensions.insert(caller),
-            Err(refused) => return Err(refused.answer(&head.headers)),
-        };
-        Ok(Request::from_parts(head, Body::from(body)))
+        match access.admit(&head, body).await {
+            Ok((caller, body)) => {
+                head.extensions.insert(caller);
+                Ok(Request::from_parts(head, body))
+            }
+            Err(refused) => Err(refused.answer(&head.headers)),
+        }
     }
 }
 

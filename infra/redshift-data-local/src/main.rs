@@ -1,7 +1,7 @@
 //! The Redshift Data API on PostgreSQL, as a program on its own.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,6 +70,9 @@ async fn run(options: Options) -> Result<(), String> {
     let listener =
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
+    // Where it listens on every address, it answers under this machine's own.
+    let at = if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address };
+    let url = format!("http://{at}");
     // One listener from the start on: a signal between two would be lost.
     let mut stop = Box::pin(interrupted());
     let mut exports = vec![
@@ -89,11 +92,12 @@ async fn run(options: Options) -> Result<(), String> {
                 own = own(options.postgres, &options.database) => own.map_err(|e| e.to_string())?,
                 () = &mut stop => return Ok(()),
             };
-            exports.push(("DATABASE_URL", own.0.url()));
+            // Not DATABASE_URL, which the next start in this shell would read.
+            exports.push(("POSTGRES_URL", own.0.url()));
             (own.0.config(), Some(own))
         }
     };
-    exports.push(("AWS_ENDPOINT_URL_REDSHIFT_DATA", format!("http://{address}")));
+    exports.push(("AWS_ENDPOINT_URL_REDSHIFT_DATA", url.clone()));
     let mut config = Config::new(database, options.endpoints);
     config.s3 = options.s3;
     let service = Arc::new(Service::new(config));
@@ -103,7 +107,7 @@ async fn run(options: Options) -> Result<(), String> {
             biased;
             () = stop => {}
             () = async {
-                eprintln!("listening on http://{address}; Ctrl-C stops it");
+                eprintln!("listening on {url}; Ctrl-C stops it");
                 let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
                 // Nobody has to read it.
                 let _ = std::io::stdout().write_all(lines.as_bytes());

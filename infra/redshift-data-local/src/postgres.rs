@@ -167,7 +167,7 @@ impl Postgres {
         }
         succeed("initdb", run_unkilled(&mut initdb).await?)?;
         std::fs::remove_file(&file).map_err(failed)?;
-        let port = free_port(None).map_err(|e| Error::io("find a free port", e))?;
+        let port = free_port().map_err(|e| Error::io("find a free port", e))?;
         let process =
             Process::start("postgres", &mut server(program("postgres"), &data, port), dir, Signal::SIGQUIT).await?;
         let mut this = Self { process, port, password, database: database.to_owned() };

@@ -219,11 +219,11 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that is free now: the wanted one, or any.
+/// A loopback port that is free now.
 ///
 /// # Errors
-/// If the wanted one is taken.
-pub fn free_port(wanted: Option<u16>) -> std::io::Result<u16> {
-    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, wanted.unwrap_or(0)))?;
+/// Those of the system.
+pub fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -20,8 +20,6 @@ pub enum FailureType {
     ThrottlingException,
     UnknownOperationException,
     SerializationException,
-    MissingAuthenticationTokenException,
-    UnrecognizedClientException,
 }
 
 impl FailureType {
@@ -112,6 +110,7 @@ pub(crate) struct Execute {
     pub(crate) execution_mode: Option<String>,
     pub(crate) session_id: Option<String>,
     pub(crate) session_keep_alive_seconds: Option<u64>,
+    pub(crate) with_event: Option<bool>,
 }
 
 /// A named parameter.
@@ -203,6 +202,9 @@ impl Execute {
         }
         if self.session_id.is_some() || self.session_keep_alive_seconds.is_some_and(|s| s > 0) {
             return refuse("The local Data API has no sessions: leave out SessionId and SessionKeepAliveSeconds.");
+        }
+        if self.with_event == Some(true) {
+            return refuse("The local Data API sends no events: leave out WithEvent.");
         }
         if self.result_format.as_deref().is_some_and(|f| f != "JSON") {
             return refuse("The local Data API has results in JSON only: leave out ResultFormat.");

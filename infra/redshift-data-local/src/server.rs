@@ -16,9 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::faults::{Fault, FaultKind};
-use crate::guard::{Caller as Admitted, Guard, guard};
+use crate::guard::{Guard, guard};
 use crate::protocol::{Failure, FailureType};
 use crate::service::Service;
 
@@ -106,7 +107,7 @@ fn lost() -> Response {
 
 async fn answer(
     State(service): State<Arc<Service>>,
-    admitted: Option<Extension<Admitted>>,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -115,10 +116,8 @@ async fn answer(
     let lose = service.faults().take(name, None, |k| (*k == FaultKind::LoseResponse).then_some(())).is_some();
     let answer = match serde_json::from_slice::<Value>(&body) {
         Ok(request) => {
-            match service.caller(admitted.as_ref().map(|Extension(Admitted(arn))| arn.as_str()), &headers).await {
-                Ok(caller) => service.call(&operation, request, &caller).await,
-                Err(refused) => Err(refused),
-            }
+            let caller = caller.map_or_else(Caller::only, |Extension(caller)| caller);
+            service.call(&operation, request, &caller).await
         }
         Err(e) => Err(Failure::new(FailureType::SerializationException, format!("the request is no JSON: {e}"))),
     };

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -77,15 +76,6 @@ impl Service {
 
     pub(crate) fn access(&self) -> Option<Arc<dyn Access>> {
         self.config.access.clone()
-    }
-
-    /// Who sent a request with these headers: whom [`Config::access`] has admitted, or by the key.
-    pub(crate) async fn caller(&self, admitted: Option<&str>, headers: &HeaderMap) -> Reply<Caller> {
-        let operator = self.config.operator.as_deref();
-        match admitted {
-            Some(arn) => Ok(Caller::known(arn, operator)),
-            None => Caller::of_request(self.config.callers.as_deref(), operator, headers).await,
-        }
     }
 
     /// The faults that are set.

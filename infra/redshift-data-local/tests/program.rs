@@ -129,7 +129,7 @@ impl Own {
     }
 
     fn database(&self) -> tokio_postgres::Config {
-        self.exports["DATABASE_URL"].parse().expect("a URL")
+        self.exports["POSTGRES_URL"].parse().expect("a URL")
     }
 
     fn get(&self, path: &str) -> String {

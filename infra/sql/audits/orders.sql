@@ -93,7 +93,7 @@ DECLARE
     settling_minutes CONSTANT BIGINT := 0;
     -- Of one run and kind so many rows are recorded; the rest is one row with a count.
     most_recorded CONSTANT BIGINT := 1000;
-    -- A list of runs in SQL ends at about so many bytes: a statement for EXECUTE holds it twice, in a VARCHAR of 65,535.
+    -- A list of runs in SQL ends at about so many bytes: a statement for EXECUTE holds it up to three times, in a VARCHAR of 65,535.
     most_bytes CONSTANT BIGINT := 8000;
     -- What is compared, in the types in which both sides can be.
     typed_columns CONSTANT VARCHAR(65535) :=
@@ -402,24 +402,29 @@ BEGIN
         AND m.run_id = orders_audit.run_id AND m.order_id = orders_audit.order_id;
 
     -- Before there was a row for such a run, each of its keys had one. One of them goes on as the row of the run if they stand for as
-    -- many rows as it: people know of it. The others go.
+    -- many rows as it: people know of it. It has waited as long, and been told of and silenced as they were. The others go.
     EXECUTE 'UPDATE dev.orders_audit
-    SET mismatch_key = m.mismatch_key, values_md5 = m.values_md5, row_count = m.row_count, order_id = NULL
+    SET mismatch_key = m.mismatch_key, values_md5 = m.values_md5, row_count = m.row_count, first_seen_at = m.first_seen_at,
+        notified_at = m.notified_at, notified_count = m.notified_count, silenced_until = m.silenced_until, order_id = NULL
     FROM (
         SELECT w.mismatch_key, w.values_md5, w.row_count,
-            COALESCE(MIN(CASE WHEN o.status <> ''NOTIFIED'' THEN o.mismatch_key END), MIN(o.mismatch_key)) AS known_as
+            COALESCE(MIN(CASE WHEN o.status <> ''NOTIFIED'' THEN o.mismatch_key END), MIN(o.mismatch_key)) AS known_as,
+            MIN(o.first_seen_at) AS first_seen_at, MAX(o.notified_at) AS notified_at, MAX(o.notified_count) AS notified_count,
+            MAX(o.silenced_until) AS silenced_until
         FROM audit_orders_worker_sp_mismatches w
         JOIN (
-            SELECT run_id AS of_run, kind, mismatch_key, status, row_count FROM dev.orders_audit
-            WHERE (status < ''RESOLVED'' OR status > ''RESOLVED'') AND ' || in_window || '
-        ) o ON o.of_run = w.run_id AND o.kind = w.kind
-        WHERE w.place = 0 AND w.mismatch_key LIKE ''%:*''
+            SELECT run_id AS of_run, kind, mismatch_key, COALESCE(status, ''NEW'') AS status, row_count, first_seen_at, notified_at,
+                notified_count, silenced_until
+            FROM dev.orders_audit
+            WHERE ' || in_window || '
+        ) o ON o.of_run = w.run_id AND o.kind = w.kind AND o.status <> ''RESOLVED''
+        WHERE w.place = 0 AND w.mismatch_key LIKE ''%:*'' AND NOT EXISTS (
+            SELECT 1 FROM dev.orders_audit known WHERE ' || in_window || ' AND known.mismatch_key = w.mismatch_key
+        )
         GROUP BY w.mismatch_key, w.values_md5, w.row_count
         HAVING SUM(COALESCE(o.row_count, 1)) = w.row_count
     ) m
-    WHERE ' || in_window || ' AND orders_audit.mismatch_key = m.known_as AND NOT EXISTS (
-        SELECT 1 FROM dev.orders_audit known WHERE ' || in_window || ' AND known.mismatch_key = m.mismatch_key
-    )';
+    WHERE ' || in_window || ' AND orders_audit.mismatch_key = m.known_as';
 
     -- Gone: resolved. Only what was judged.
     EXECUTE 'UPDATE dev.orders_audit

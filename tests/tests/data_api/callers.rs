@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_redshiftdata::config::{Builder, Credentials};
+use redshift_data_local::caller::Caller;
 
 /// A client that signs with this access key.
 async fn client(url: &str, key: &str) -> Client {
@@ -14,15 +15,15 @@ async fn client(url: &str, key: &str) -> Client {
 }
 
 pub(crate) async fn statements_belong_to_the_role_that_ran_them(api: &Api) -> Outcome {
-    let session = |role: &str, name: &str| format!("arn:aws:sts::111122223333:assumed-role/{role}/{name}");
+    let session =
+        |role: &str, name: &str| Caller::of_arn(&format!("arn:aws:sts::111122223333:assumed-role/{role}/{name}"));
     let mut config = Config::new(api.warehouse.config().clone(), vec![]);
-    config.callers = Some(Arc::new(HashMap::from([
+    config.access = Some(Arc::new(HashMap::from([
         ("AKIARUNNER".to_owned(), session("loader", "proc-runner")),
         ("AKIACHECKER".to_owned(), session("loader", "status-checker")),
         ("AKIAAUDIT".to_owned(), session("audit", "orders-audit-fn")),
-        ("AKIAROOT".to_owned(), "arn:aws:iam::111122223333:root".to_owned()),
+        ("AKIAROOT".to_owned(), Caller::Operator),
     ])));
-    config.operator = Some("arn:aws:iam::111122223333:root".to_owned());
     let own = Running::start(config).await?;
     let as_caller = async |key: &str| client(&own.url, key).await;
     let (runner, checker) = (as_caller("AKIARUNNER").await, as_caller("AKIACHECKER").await);

@@ -75,11 +75,8 @@ pub(crate) async fn the_next_execution_cancels_what_a_dead_one_left(p: &Pipeline
         "WorkgroupName": redshift_local::stack::WORKGROUP, "Database": p.stack.warehouse.database(),
         "SecretArn": p.stack.secret_arn, "StatementName": name, "Sql": "SELECT pg_sleep(60)",
     });
-    let left = p
-        .stack
-        .as_role(p.stack.outputs.get("StatementRoleName"), "ExecuteStatement", left)
-        .await
-        .map_err(|f| failed(f.message))?;
+    let role = p.stack.outputs.get("StatementRoleName");
+    let left = as_role(&p.stack, role, "ExecuteStatement", left).await.map_err(|f| failed(f.message))?;
     let left = left["Id"].as_str().unwrap_or_default();
     p.running(&dead.arn).await?;
     let next = p.execute(&json!({})).await?;

@@ -15,7 +15,7 @@ use redshift_local::stack::{CLUSTER, Options, Stack};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
-use tests::{Any, Outcome, failed, run, tests};
+use tests::{Any, Outcome, as_role, failed, run, tests};
 
 use concurrency::*;
 use failures::*;

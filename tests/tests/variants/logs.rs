@@ -46,7 +46,7 @@ pub(crate) async fn every_line_says_what_it_belongs_to(stack: &Stack) -> Outcome
         "Sql": "SELECT pg_sleep(60), 'hunter2'", "StatementName": format!("{}9/1", execution_prefix(&gated.arn)),
     });
     let role = variant.outputs.get("StatementRoleName");
-    stack.as_role(role, "ExecuteStatement", left_running).await.map_err(|f| failed(f.message))?;
+    as_role(stack, role, "ExecuteStatement", left_running).await.map_err(|f| failed(f.message))?;
     assert_eq!(check(json!({"CancelExecution": gated.arn, "Context": seen["Context"]})).await?, None);
     settle().await;
 

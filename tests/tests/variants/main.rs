@@ -27,7 +27,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tests::glue::{self, Glue};
-use tests::{Any, Outcome, failed, run, tests};
+use tests::{Any, Outcome, as_role, failed, run, tests};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -137,12 +137,12 @@ impl Variant {
         for (role, is_audit) in [("StatementRoleName", false), ("AuditRoleName", true)] {
             let role = self.outputs.get(role);
             let list = json!({"Status": "ALL", "StatementName": prefix});
-            let listed = stack.as_role(role, "ListStatements", list).await.map_err(|f| failed(f.message))?;
+            let listed = as_role(stack, role, "ListStatements", list).await.map_err(|f| failed(f.message))?;
             let names: Vec<_> =
                 listed["Statements"].as_array().into_iter().flatten().map(|s| text(s, "StatementName")).collect();
             let of_audit = |name: &String| name.starts_with(&format!("{prefix}notify/"));
             assert!(!names.is_empty() && names.iter().all(|name| of_audit(name) == is_audit), "{role}: {names:?}");
-            let found = stack.as_role(role, "DescribeStatement", json!({"Id": id})).await.map_err(|f| f.message);
+            let found = as_role(stack, role, "DescribeStatement", json!({"Id": id})).await.map_err(|f| f.message);
             assert_eq!(found.is_err(), is_audit, "{role}: {found:?}");
         }
         if gate {

@@ -55,7 +55,7 @@ impl Declaration {
             ("in_differing", "x".repeat(LIST_BYTES)),
         ];
         // Each list may end with one more run.
-        let slack = 500 + 2 * self.run.of.bytes() as usize;
+        let slack = 500 + 3 * self.run.of.bytes() as usize;
         let executed =
             sql.split("EXECUTE '").skip(1).map(|rest| rest.split_once("';\n").map_or(rest, |(statement, _)| statement));
         let length = |statement: &str| {

@@ -13,6 +13,9 @@ mod lex;
 mod statement;
 mod types;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
 use tokio_postgres::Client;
 
 pub(crate) use bind::{bind, bind_named};
@@ -83,12 +86,11 @@ pub fn translate_script(sql: &str) -> Result<String, Refused> {
 }
 
 /// What tells this set of functions from those of other versions.
-fn version() -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
+static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = DefaultHasher::new();
     FUNCTIONS.hash(&mut hasher);
     format!("redshift-data-local {} {:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
-}
+});
 
 /// Has a session find the functions of Redshift's that PostgreSQL lacks, and makes them in its database if they are not there: in the
 /// schema `redshift_catalog`, which becomes the last of the database's search path. Who may not make them does without, and
@@ -97,8 +99,8 @@ fn version() -> String {
 /// # Errors
 /// Those of the connection.
 pub async fn prepare(client: &Client) -> Result<(), tokio_postgres::Error> {
-    let version = version();
-    if is_made(client, &version).await? {
+    let version = VERSION.as_str();
+    if is_made(client, version).await? {
         return Ok(());
     }
     let make = format!(
@@ -118,7 +120,7 @@ pub async fn prepare(client: &Client) -> Result<(), tokio_postgres::Error> {
     );
     // One after the other, and what one has made the next does not make again.
     client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('redshift_catalog'))").await?;
-    let made = match is_made(client, &version).await {
+    let made = match is_made(client, version).await {
         Ok(true) => client.batch_execute("COMMIT").await,
         Ok(false) => client.batch_execute(&make).await,
         Err(error) => Err(error),

@@ -532,14 +532,13 @@ fn analyze(tokens: &[Token<'_>]) -> Statements {
 }
 
 /// Settings of Redshift's that have no meaning here are kept under a name of their own, so that SHOW finds them.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 10] = [
     "query_group",
     "wlm_query_slot_count",
     "enable_result_cache_for_session",
     "analyze_threshold_percent",
     "describe_field_name_in_uppercase",
     "enable_vacuum_boost",
-    "extra_float_digits_redshift",
     "max_concurrency_scaling_clusters",
     "mv_enable_aqmv_for_session",
     "spectrum_enable_pseudo_columns",
