@@ -6,6 +6,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::config::Config;
 use crate::protocol::{Failure, FailureType, Reply, check_target};
+use crate::value::type_name;
 
 /// The most that is shown at once. [API model, PageSize]
 const MAX_SHOWN: usize = 1000;
@@ -90,7 +91,13 @@ pub(crate) async fn look(config: &Config, kind: Kind, request: &Catalog) -> Repl
     let mut all: Vec<Value> = Vec::with_capacity(rows.len());
     for row in &rows {
         let text: String = row.get(0);
-        all.push(serde_json::from_str(&text).unwrap_or_default());
+        let mut entry: Value = serde_json::from_str(&text).unwrap_or_default();
+        if kind == Kind::Columns
+            && let Some(name) = entry["typeName"].as_str().map(|name| type_name(name).to_owned())
+        {
+            entry["typeName"] = json!(name);
+        }
+        all.push(entry);
     }
     let name = match kind {
         Kind::Databases => "Databases",

@@ -11,6 +11,7 @@ mod interrupt;
 pub mod postgres;
 pub mod process;
 pub mod protocol;
+mod query;
 mod result;
 mod server;
 mod service;

@@ -23,10 +23,10 @@ pub enum FailureType {
 }
 
 impl FailureType {
-    /// The HTTP status that the service answers with. [Amazon Redshift Data API reference]
+    /// The HTTP status that the service answers with. [Amazon Redshift Data API reference. The model has 404 for
+    /// ResourceNotFoundException, the reference and the wire have 400: ballerina-platform/module-ballerinax-aws.redshiftdata, live tests]
     pub fn http_status(self) -> u16 {
         match self {
-            Self::ResourceNotFoundException => 404,
             Self::InternalServerException
             | Self::DatabaseConnectionException
             | Self::ExecuteStatementException

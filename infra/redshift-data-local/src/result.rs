@@ -11,11 +11,16 @@ pub(crate) struct ResultSet {
     pub(crate) records: Vec<Vec<Value>>,
     /// Rows returned, or affected if the statement returns none; -1 if neither is known.
     pub(crate) rows_or_affected: i64,
-    /// Bytes of the values.
+    /// Bytes of the values; 0 if there are none, as for a COPY. [amazon-redshift-utils#515]
     pub(crate) size: i64,
 }
 
 impl ResultSet {
+    /// Of a statement that returns no rows.
+    pub(crate) fn without_columns(affected: i64) -> Self {
+        Self { columns: Vec::new(), records: Vec::new(), rows_or_affected: affected, size: 0 }
+    }
+
     pub(crate) fn has_columns(&self) -> bool {
         !self.columns.is_empty()
     }

@@ -222,7 +222,10 @@ impl Service {
         let (statement, _) = self.find(request, caller)?;
         let status = statement.status();
         if status.has_ended() {
-            return Err(Failure::validation(format!("Could not cancel a query that is already in {status} state.")));
+            return Err(Failure::validation(format!(
+                "Could not cancel a query that is already in {status} state with ID: {}",
+                statement.id
+            )));
         }
         statement.request_cancel();
         Ok(json!({"Status": true}))

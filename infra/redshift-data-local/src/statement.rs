@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::caller::Caller;
 use crate::faults::Run;
 use crate::protocol::{Execute, epoch};
+use crate::query::End;
 use crate::result::ResultSet;
 use crate::status::Status;
 
@@ -41,9 +42,12 @@ pub(crate) struct Part {
     pub(crate) status: Status,
     pub(crate) updated_at: OffsetDateTime,
     started: Option<Instant>,
-    nanos: u64,
-    pub(crate) error: Option<String>,
-    pub(crate) query_id: Option<i64>,
+    nanos: i64,
+    error: Option<String>,
+    /// Whether the engine understood it, so that it ran.
+    begun: bool,
+    /// Of a query, from when it begins.
+    query_id: Option<i64>,
     pub(crate) result: Option<std::sync::Arc<ResultSet>>,
 }
 
@@ -55,6 +59,7 @@ impl Part {
             started: None,
             nanos: 0,
             error: None,
+            begun: false,
             query_id: None,
             result: None,
         }
@@ -69,10 +74,34 @@ impl Part {
             self.started = Some(Instant::now());
         }
         if to.has_ended() {
-            self.nanos = self.started.map_or(0, |s| u64::try_from(s.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            self.nanos = self.started.map_or(0, |s| i64::try_from(s.elapsed().as_nanos()).unwrap_or(i64::MAX));
         }
         self.status = to;
         self.updated_at = OffsetDateTime::now_utc();
+    }
+
+    /// Ends without success.
+    pub(crate) fn end(&mut self, end: End) {
+        let (status, error) = match end {
+            End::Failed(text) => (Status::Failed, text),
+            // [metabase#36770]
+            End::Aborted => {
+                (Status::Aborted, format!("ERROR: Query ({}) cancelled on user's request", self.query_id.unwrap_or(0)))
+            }
+        };
+        if !self.status.has_ended() {
+            self.error = Some(error);
+            self.change(status);
+        }
+    }
+
+    /// Ends because its batch did not come to it.
+    pub(crate) fn pass_over(&mut self) {
+        if !self.status.has_ended() {
+            // So spelled. [awslabs/mcp, redshift-mcp-server, tests]
+            self.error = Some("Connection or an prior query failed.".to_owned());
+            self.change(Status::Aborted);
+        }
     }
 
     fn describe(&self, id: &str) -> Map<String, Value> {
@@ -81,11 +110,14 @@ impl Part {
         fields.insert("Id".into(), json!(id));
         fields.insert("Status".into(), json!(self.status));
         fields.insert("UpdatedAt".into(), epoch(self.updated_at));
-        fields.insert("Duration".into(), json!(self.nanos));
+        // What runs, and what never ran, has no duration and no query. [amazon-redshift-utils#515; recorded]
+        let (nanos, query_id) =
+            if self.status.has_ended() && self.begun { (self.nanos, self.query_id.unwrap_or(0)) } else { (-1, 0) };
+        fields.insert("Duration".into(), json!(nanos));
         fields.insert("HasResultSet".into(), json!(result.is_some_and(ResultSet::has_columns)));
         fields.insert("ResultRows".into(), json!(result.map_or(-1, |r| r.rows_or_affected)));
         fields.insert("ResultSize".into(), json!(result.map_or(-1, |r| r.size)));
-        fields.insert("RedshiftQueryId".into(), json!(self.query_id.unwrap_or(-1)));
+        fields.insert("RedshiftQueryId".into(), json!(query_id));
         if let Some(error) = &self.error {
             fields.insert("Error".into(), json!(error));
         }
@@ -109,6 +141,16 @@ impl Statement {
 
     pub(crate) fn status(&self) -> Status {
         self.state.borrow().whole.status
+    }
+
+    /// It, or a statement of its batch, is understood and begins.
+    pub(crate) fn begin(&self, part: Option<usize>, query_id: Option<i64>) {
+        self.state.send_modify(|s| {
+            s.whole.begun = true;
+            let part = part.map_or(&mut s.whole, |n| &mut s.parts[n]);
+            part.begun = true;
+            part.query_id = query_id;
+        });
     }
 
     pub(crate) fn request_cancel(&self) {
@@ -152,7 +194,7 @@ impl Statement {
         let mut fields = state.whole.describe(&self.id);
         fields.append(&mut self.target());
         fields.insert("RedshiftPid".into(), json!(state.pid.unwrap_or(0)));
-        fields.insert("ResultFormat".into(), json!("JSON"));
+        fields.insert("ResultFormat".into(), json!("json"));
         if let Some(sql) = &self.request.sql {
             fields.insert("QueryString".into(), json!(sql));
         }
@@ -162,6 +204,8 @@ impl Statement {
         if let Some(sqls) = &self.request.sqls {
             let mode = self.request.execution_mode.as_deref().unwrap_or("TRANSACTION");
             fields.insert("ExecutionMode".into(), json!(mode));
+            let has_results = state.parts.iter().any(|p| p.result.as_deref().is_some_and(ResultSet::has_columns));
+            fields.insert("HasResultSet".into(), json!(has_results));
             let parts = state.parts.iter().zip(sqls).enumerate().map(|(n, (part, sql))| {
                 let mut fields = part.describe(&format!("{}:{}", self.id, n + 1));
                 fields.insert("QueryString".into(), json!(sql));
@@ -183,7 +227,7 @@ impl Statement {
         fields.insert("CreatedAt".into(), epoch(self.created_at));
         fields.insert("UpdatedAt".into(), epoch(state.whole.updated_at));
         fields.insert("IsBatchStatement".into(), json!(batch));
-        fields.insert("ResultFormat".into(), json!("JSON"));
+        fields.insert("ResultFormat".into(), json!("json"));
         for (name, value) in [("StatementName", &self.request.statement_name), ("SecretArn", &self.request.secret_arn)]
         {
             if let Some(value) = value {

@@ -1,216 +1,174 @@
-//! Values as the Data API shows them: whole numbers as long, DECIMAL, date and time as strings.
-//!
-//! Whether a column can be shown is settled by its type, before anything runs ([`is_shown`]); then every value of it can
-//! be ([`field`]). Once a statement has committed, nothing of its result may make it fail.
+//! Values and columns as the Data API shows them: whole numbers as long, REAL and DOUBLE as double, all others as strings.
+//! [recorded: MacHu-GWU/simple_aws_redshift-project, tests_manual]
+
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokio_postgres::types::{Kind, Type};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Column};
 
-const MICROS_PER_SECOND: i64 = 1_000_000;
-const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
-/// From 0001-01-01 to 2000-01-01, where PostgreSQL's days begin.
-const DAYS_TO_2000: i64 = 730_119;
+/// The most that a VARCHAR and a VARBYTE hold; a text of no length is one that may be as long.
+const VARCHAR_BYTES: i32 = 65_535;
+const VARBYTE_BYTES: i32 = 64_000;
+/// PostgreSQL adds it to a length, and to precision and scale, for the header of the value.
+const HEADER_BYTES: i32 = 4;
 
-/// Whether the values of a type are shown: those of Redshift's types, and what is text anyway.
-pub(crate) fn is_shown(of: &Type) -> bool {
-    matches!(
-        *of,
-        Type::BOOL
-            | Type::INT2
-            | Type::INT4
-            | Type::INT8
-            | Type::OID
-            | Type::FLOAT4
-            | Type::FLOAT8
-            | Type::NUMERIC
-            | Type::DATE
-            | Type::TIME
-            | Type::TIMETZ
-            | Type::TIMESTAMP
-            | Type::TIMESTAMPTZ
-            | Type::INTERVAL
-            | Type::BYTEA
-            | Type::VOID
-            | Type::UUID
-            | Type::JSONB
-            | Type::REFCURSOR
-    ) || is_text(of)
-}
-
-fn is_text(of: &Type) -> bool {
-    let own = matches!(
-        *of,
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::CHAR | Type::JSON | Type::XML
-    );
-    own || *of == Type::REFCURSOR || matches!(of.kind(), Kind::Enum(_))
-}
-
-/// A value in PostgreSQL's binary form, of a type that [`is_shown`].
-pub(crate) fn field(of: &Type, raw: Option<&[u8]>) -> Value {
-    let Some(raw) = raw else { return json!({"isNull": true}) };
-    let text = |text: String| json!({"stringValue": text});
-    match *of {
-        Type::BOOL => json!({"booleanValue": raw.first().is_some_and(|byte| *byte != 0)}),
-        Type::INT2 | Type::INT4 | Type::INT8 => json!({"longValue": signed(raw)}),
-        Type::OID => json!({"longValue": u32::from_be_bytes(bytes(raw))}),
-        Type::FLOAT4 => double(f32::from_be_bytes(bytes(raw)), f32::is_finite),
-        Type::FLOAT8 => double(f64::from_be_bytes(bytes(raw)), f64::is_finite),
-        Type::NUMERIC => text(decimal(raw)),
-        Type::DATE => text(date(signed(raw))),
-        Type::TIME => text(clock(signed(raw))),
-        Type::TIMETZ => {
-            let (time, west) = raw.split_at(raw.len().min(8));
-            text(clock(signed(time)) + &zone(-signed(west)))
-        }
-        Type::TIMESTAMP => text(stamp(signed(raw), "")),
-        Type::TIMESTAMPTZ => text(stamp(signed(raw), "+00")),
-        Type::INTERVAL => text(interval(raw)),
-        Type::BYTEA => json!({"blobValue": STANDARD.encode(raw)}),
-        Type::VOID => text(String::new()),
-        Type::UUID => text(uuid::Uuid::from_bytes(bytes(raw)).to_string()),
-        // Its version comes first.
-        Type::JSONB => text(String::from_utf8_lossy(raw.get(1..).unwrap_or_default()).into_owned()),
-        _ => text(String::from_utf8_lossy(raw).into_owned()),
-    }
-}
-
-/// The bytes of a number; PostgreSQL sends as many as its type has.
-fn bytes<const N: usize>(raw: &[u8]) -> [u8; N] {
-    raw.try_into().unwrap_or([0; N])
-}
-
-fn signed(raw: &[u8]) -> i64 {
-    match raw.len() {
-        2 => i16::from_be_bytes(bytes(raw)).into(),
-        4 => i32::from_be_bytes(bytes(raw)).into(),
-        _ => i64::from_be_bytes(bytes(raw)),
-    }
+/// A value that PostgreSQL has written. What is not of one of Redshift's own types is shown as it is written.
+pub(crate) fn field(of: &Type, text: Option<&str>) -> Value {
+    let Some(text) = text else { return json!({"isNull": true}) };
+    let string = |text: String| json!({"stringValue": text});
+    let own = match *of {
+        Type::BOOL => Some(json!({"booleanValue": text == "t"})),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => text.parse().ok().map(|n: i64| json!({"longValue": n})),
+        // A REAL becomes a double before it is written.
+        Type::FLOAT4 => text.parse().ok().map(|n: f32| double(n.into())),
+        Type::FLOAT8 => text.parse().ok().map(double),
+        Type::INTERVAL => interval(text).map(string),
+        Type::BYTEA => bytes(text).map(|bytes| string(STANDARD.encode(bytes))),
+        _ => None,
+    };
+    own.unwrap_or_else(|| string(text.to_owned()))
 }
 
 /// JSON has no numbers for what is none: AWS's protocol has words.
 /// [Smithy, AWS JSON 1.1 protocol, "Shape serialization"]
-fn double<T: Copy + Into<f64> + serde::Serialize>(value: T, is_finite: fn(T) -> bool) -> Value {
-    let wide: f64 = value.into();
-    let word = match wide {
-        _ if is_finite(value) => return json!({"doubleValue": value}),
-        _ if wide.is_nan() => "NaN",
-        _ if wide > 0.0 => "Infinity",
+fn double(number: f64) -> Value {
+    let word = match number {
+        _ if number.is_finite() => return json!({"doubleValue": number}),
+        _ if number.is_nan() => "NaN",
+        _ if number > 0.0 => "Infinity",
         _ => "-Infinity",
     };
     json!({"doubleValue": word})
 }
 
-/// Year, month and day of a day since 2000-01-01 in the proleptic Gregorian calendar.
-/// [Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days]
-fn civil(day: i64) -> (i64, i64, i64) {
-    // From here on years begin in March, and eras of 400 years on 0000-03-01.
-    let day = day + DAYS_TO_2000 + 306;
-    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
+/// The bytes of `\x6162`.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("\\x")?.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    digits.chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
-/// The date, and what follows its time in a year before Christ.
-fn dated(day: i64) -> (String, &'static str) {
-    let (year, month, day) = civil(day);
-    let (year, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    (format!("{year:04}-{month:02}-{day:02}"), era)
-}
-
-fn date(day: i64) -> String {
-    match i32::try_from(day) {
-        Ok(i32::MAX) => "infinity".to_owned(),
-        Ok(i32::MIN) => "-infinity".to_owned(),
-        _ => {
-            let (date, era) = dated(day);
-            date + era
-        }
-    }
-}
-
-fn stamp(micros: i64, zone: &str) -> String {
-    match micros {
-        i64::MAX => "infinity".to_owned(),
-        i64::MIN => "-infinity".to_owned(),
-        _ => {
-            let (date, era) = dated(micros.div_euclid(MICROS_PER_DAY));
-            format!("{date} {}{zone}{era}", clock(micros.rem_euclid(MICROS_PER_DAY)))
-        }
-    }
-}
-
-/// A time of day; 24:00:00 is one.
-fn clock(micros: i64) -> String {
-    let seconds = micros / MICROS_PER_SECOND;
-    let fraction = match micros % MICROS_PER_SECOND {
-        0 => String::new(),
-        micros => format!(".{micros:06}").trim_end_matches('0').to_owned(),
-    };
-    format!("{:02}:{:02}:{:02}{fraction}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-/// Seconds east of UTC.
-fn zone(seconds: i64) -> String {
-    let (sign, seconds) = (if seconds < 0 { '-' } else { '+' }, seconds.abs());
-    let mut zone = format!("{sign}{:02}", seconds / 3600);
-    if seconds % 3600 != 0 {
-        zone.push_str(&format!(":{:02}", seconds / 60 % 60));
-    }
-    if seconds % 60 != 0 {
-        zone.push_str(&format!(":{:02}", seconds % 60));
-    }
-    zone
-}
-
-/// As Redshift writes it: years and months, or days to seconds; both if an interval of PostgreSQL has both.
+/// An interval as Redshift writes it: years and months, or days to seconds; both if PostgreSQL's has both.
 /// [Amazon Redshift Database Developer Guide, "Interval data types and literals"]
-fn interval(raw: &[u8]) -> String {
-    let part = |from: usize, to: usize| signed(raw.get(from..to).unwrap_or_default());
-    let (micros, days, months) = (part(0, 8), part(8, 12), part(12, 16));
-    let mut parts = Vec::new();
+fn interval(text: &str) -> Option<String> {
+    let (mut months, mut days, mut clock) = (0, 0, "00:00:00");
+    let mut words = text.split(' ');
+    while let Some(word) = words.next() {
+        if word.contains(':') {
+            clock = word;
+            continue;
+        }
+        let number: i64 = word.parse().ok()?;
+        match words.next()?.trim_end_matches('s') {
+            "year" => months += 12 * number,
+            "mon" => months += number,
+            "day" => days = number,
+            _ => return None,
+        }
+    }
+    let (sign, clock) = clock.strip_prefix('-').map_or(("", clock.trim_start_matches('+')), |clock| ("-", clock));
+    let (time, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let parts: Vec<i64> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [hours, minutes, seconds] = parts[..] else { return None };
+    let is_zero = |part: i64| part == 0;
+    let signed = |part: i64| format!("{}{part}", if is_zero(part) { "" } else { sign });
+    let seconds_sign = if is_zero(seconds) && fraction == "0" { "" } else { sign };
+    let mut written = Vec::new();
     if months != 0 {
-        parts.push(format!("{} years {} mons", months / 12, months % 12));
+        written.push(format!("{} years {} mons", months / 12, months % 12));
     }
-    if days != 0 || micros != 0 || months == 0 {
-        let minutes = micros / (60 * MICROS_PER_SECOND);
-        let rest = micros % (60 * MICROS_PER_SECOND);
-        let (sign, seconds) = (if rest < 0 { "-" } else { "" }, rest.abs() / MICROS_PER_SECOND);
-        let digits = format!("{:06}", rest.abs() % MICROS_PER_SECOND);
-        let fraction = Some(digits.trim_end_matches('0')).filter(|digits| !digits.is_empty()).unwrap_or("0");
-        let (hours, minutes) = (minutes / 60, minutes % 60);
-        parts.push(format!("{days} days {hours} hours {minutes} mins {sign}{seconds}.{fraction} secs"));
+    if days != 0 || parts.iter().any(|part| *part != 0) || fraction != "0" || months == 0 {
+        let (hours, minutes) = (signed(hours), signed(minutes));
+        written.push(format!("{days} days {hours} hours {minutes} mins {seconds_sign}{seconds}.{fraction} secs"));
     }
-    parts.join(" ")
+    Some(written.join(" "))
 }
 
-/// PostgreSQL's binary DECIMAL: digits to the base of 10,000. [PostgreSQL source, numeric_send]
-fn decimal(raw: &[u8]) -> String {
-    let mut words = raw.chunks_exact(2).map(|word| i16::from_be_bytes(bytes(word)));
-    let mut word = || words.next().unwrap_or(0);
-    let (_, weight, sign, scale) = (word(), word(), word(), word());
-    let sign = match sign.cast_unsigned() {
-        0xC000 => return "NaN".to_owned(),
-        0xD000 => return "Infinity".to_owned(),
-        0xF000 => return "-Infinity".to_owned(),
-        0x4000 => "-",
-        _ => "",
-    };
-    let digits: Vec<_> = words.collect();
-    let group = |place: i16| usize::try_from(weight - place).ok().and_then(|n| digits.get(n)).copied().unwrap_or(0);
-    let whole: String = (0..=weight.max(0)).rev().map(|place| format!("{:04}", group(place))).collect();
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let scale = usize::try_from(scale).unwrap_or(0);
-    let groups = i16::try_from(scale.div_ceil(4)).unwrap_or(0);
-    let mut part: String = (1..=groups).map(|place| format!("{:04}", group(-place))).collect();
-    part.truncate(scale);
-    if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") }
+/// The tables that columns are of, by table and column, and whether a column may be null.
+pub(crate) struct Origins(HashMap<(u32, i16), (String, String, bool)>);
+
+impl Origins {
+    /// Looks them up.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) async fn of(client: &Client, columns: &[Column]) -> Result<Self, tokio_postgres::Error> {
+        let tables: Vec<u32> = columns.iter().filter_map(Column::table_oid).collect();
+        if tables.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        const SQL: &str = "SELECT a.attrelid, a.attnum, n.nspname::text, c.relname::text, NOT a.attnotnull \
+             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE a.attrelid = ANY($1)";
+        let rows = client.query(SQL, &[&tables]).await?;
+        let known = rows.iter().map(|row| ((row.get(0), row.get(1)), (row.get(2), row.get(3), row.get(4))));
+        Ok(Self(known.collect()))
+    }
+
+    fn find(&self, column: &Column) -> Option<&(String, String, bool)> {
+        self.0.get(&(column.table_oid()?, column.column_id()?))
+    }
+}
+
+/// A column of a result.
+pub(crate) fn column(column: &Column, origins: &Origins) -> Value {
+    let (schema, table, nullable) = origins.find(column).map_or(("", "", true), |(s, t, nullable)| (s, t, *nullable));
+    let of = column.type_();
+    let (precision, scale) = size(of, column.type_modifier());
+    let is_number = matches!(*of, Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC);
+    json!({
+        "name": column.name(),
+        "label": column.name(),
+        "typeName": type_name(of.name()),
+        "nullable": i32::from(nullable),
+        "precision": precision,
+        "scale": scale,
+        "length": 0,
+        "isSigned": is_number,
+        "isCaseSensitive": matches!(type_name(of.name()), "varchar" | "bpchar" | "name" | "varbyte" | "super"),
+        "isCurrency": false,
+        "schemaName": schema,
+        "tableName": table,
+    })
+}
+
+/// What Redshift calls a type.
+pub(crate) fn type_name(of: &str) -> &str {
+    match of {
+        "text" | "unknown" => "varchar",
+        "bytea" => "varbyte",
+        "json" | "jsonb" => "super",
+        other => other,
+    }
+}
+
+/// Precision and scale as Redshift's driver reports them, 0 for those of a DECIMAL that is computed.
+/// [pgjdbc, TypeInfoCache, getPrecision and getScale; those of 15 types recorded as above]
+fn size(of: &Type, modifier: i32) -> (i32, i32) {
+    let length = |most: i32| if modifier < HEADER_BYTES { most } else { modifier - HEADER_BYTES };
+    match *of {
+        Type::BOOL | Type::CHAR => (1, 0),
+        Type::INT2 => (5, 0),
+        Type::INT4 | Type::OID => (10, 0),
+        Type::INT8 => (19, 0),
+        Type::FLOAT4 => (8, 8),
+        Type::FLOAT8 => (17, 17),
+        Type::NUMERIC if modifier < HEADER_BYTES => (0, 0),
+        Type::NUMERIC => ((modifier - HEADER_BYTES) >> 16, (modifier - HEADER_BYTES) & 0xFFFF),
+        Type::DATE => (13, 0),
+        Type::TIME => (15, 6),
+        Type::TIMETZ => (21, 6),
+        Type::TIMESTAMP => (29, 6),
+        Type::TIMESTAMPTZ => (35, 6),
+        Type::INTERVAL => (49, 0),
+        Type::BYTEA => (VARBYTE_BYTES, 0),
+        // SUPER, which has no length. [recorded]
+        Type::JSON | Type::JSONB => (i32::MAX, 0),
+        _ => (length(VARCHAR_BYTES), 0),
+    }
 }
 
 #[cfg(test)]
@@ -218,19 +176,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_read_digit_by_digit() {
-        let raw = |words: &[i16]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<_>>();
-        for (words, text) in [
-            (&[0, 0, 0, 0][..], "0"),
-            (&[0, 0, 0, 2], "0.00"),
-            (&[2, 1, 0, 0, 1, 2345], "12345"),
-            (&[2, 0, 0x4000, 2, 12, 3400], "-12.34"),
-            (&[1, -1, 0, 2, 500], "0.05"),
-            (&[1, -2, 0, 6, 1200], "0.000012"),
-            (&[1, 2, 0, 1, 1], "100000000.0"),
-            (&[0, 0, i16::MIN + 0x4000, 0], "NaN"),
+    fn values_are_of_the_kind_that_the_service_gives_them() {
+        let string = |text: &str| json!({"stringValue": text});
+        for (of, text, expected) in [
+            (Type::BOOL, "f", json!({"booleanValue": false})),
+            (Type::INT8, "-9223372036854775808", json!({"longValue": i64::MIN})),
+            (Type::OID, "4294967295", json!({"longValue": u32::MAX})),
+            (Type::FLOAT4, "123.45679", json!({"doubleValue": 123.456_787_109_375})),
+            (Type::FLOAT4, "3.4028235e+38", json!({"doubleValue": f64::from(f32::MAX)})),
+            (Type::FLOAT8, "0.1", json!({"doubleValue": 0.1})),
+            (Type::FLOAT8, "NaN", json!({"doubleValue": "NaN"})),
+            (Type::FLOAT4, "-Infinity", json!({"doubleValue": "-Infinity"})),
+            (Type::NUMERIC, "0.00", string("0.00")),
+            (Type::BYTEA, "\\x616263", string("YWJj")),
+            (Type::BYTEA, "a\\000", string("a\\000")),
+            (Type::INT4_ARRAY, "{1,NULL}", string("{1,NULL}")),
+            (Type::VOID, "", string("")),
         ] {
-            assert_eq!(decimal(&raw(words)), text);
+            assert_eq!(field(&of, Some(text)), expected, "{of} {text}");
+        }
+        assert_eq!(field(&Type::INT4_ARRAY, None), json!({"isNull": true}));
+    }
+
+    #[test]
+    fn intervals_are_written_as_redshift_writes_them() {
+        for (text, expected) in [
+            ("1 day 02:00:00", Some("1 days 2 hours 0 mins 0.0 secs")),
+            ("00:00:00", Some("0 days 0 hours 0 mins 0.0 secs")),
+            ("-00:00:01.5", Some("0 days 0 hours 0 mins -1.5 secs")),
+            ("-01:02:03", Some("0 days -1 hours -2 mins -3.0 secs")),
+            ("1 year 1 mon", Some("1 years 1 mons")),
+            ("-13 mons", Some("-1 years -1 mons")),
+            ("1 year -2 days +00:00:00.000001", Some("1 years 0 mons -2 days 0 hours 0 mins 0.000001 secs")),
+            ("P1D", None),
+            ("infinity", None),
+        ] {
+            assert_eq!(interval(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_driver() {
+        for (of, modifier, expected) in [
+            (Type::INT4, -1, (10, 0)),
+            (Type::NUMERIC, (10 << 16 | 2) + 4, (10, 2)),
+            (Type::NUMERIC, -1, (0, 0)),
+            (Type::VARCHAR, 260, (256, 0)),
+            (Type::VARCHAR, -1, (65_535, 0)),
+            (Type::BPCHAR, 5, (1, 0)),
+            (Type::TIMESTAMPTZ, -1, (35, 6)),
+        ] {
+            assert_eq!(size(&of, modifier), expected, "{of} {modifier}");
         }
     }
 }

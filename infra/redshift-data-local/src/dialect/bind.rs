@@ -66,6 +66,19 @@ fn places<'a>(sql: &str, parameters: &'a [Parameter]) -> Reply<(Bound, Vec<&'a s
     Ok((Bound { sql: text, values }, used))
 }
 
+/// Puts an expression into each place `$n` of PostgreSQL's SQL.
+pub(crate) fn fill(sql: &str, expressions: &[String]) -> String {
+    let Ok(Lexed { tokens, end }) = lex(sql) else { return sql.to_owned() };
+    let mut text = String::with_capacity(sql.len());
+    for token in tokens {
+        text.push_str(token.lead);
+        let place = Some(token.text).filter(|_| token.kind == Kind::Place).and_then(|t| t[1..].parse::<usize>().ok());
+        let expression = place.and_then(|n| expressions.get(n.checked_sub(1)?));
+        text.push_str(expression.map_or(token.text, String::as_str));
+    }
+    text + end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +125,13 @@ mod tests {
         assert!(bound("SELECT 1;;", &[]).is_err());
         assert!(bound("SELECT 1", &[("a", "1")]).expect_err("unused").message.contains("[a]"));
         assert!(bound("SELECT 'a", &[]).is_err());
+    }
+
+    #[test]
+    fn places_take_expressions_outside_of_quotes() {
+        let expressions = ["(1)".to_owned(), "('$1')".to_owned()];
+        let sql = "SELECT $1, $2::int, '$1', \"$1\", E'\\'$1', $x$ $1 $x$, $3 -- $1\n, $1";
+        let expected = "SELECT (1), ('$1')::int, '$1', \"$1\", E'\\'$1', $x$ $1 $x$, $3 -- $1\n, (1)";
+        assert_eq!(fill(sql, &expressions), expected);
     }
 }

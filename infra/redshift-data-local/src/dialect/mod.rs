@@ -18,8 +18,9 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Client;
 
-pub(crate) use bind::{bind, bind_named};
+pub(crate) use bind::{bind, bind_named, fill};
 pub use constructs::{CONSTRUCTS, Construct};
+pub(crate) use statement::literal;
 
 /// Functions, views and procedures that Redshift has. All of it is `OR REPLACE`.
 const FUNCTIONS: &str = include_str!("functions.sql");

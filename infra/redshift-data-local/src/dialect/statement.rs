@@ -51,7 +51,7 @@ fn cut<'a>(tokens: &[Token<'a>], words: &[&str]) -> Vec<Token<'a>> {
 }
 
 /// Text as a literal.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mark = if text.contains('\\') { "E" } else { "" };
     format!("{mark}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
 }
