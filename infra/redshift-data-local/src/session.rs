@@ -46,7 +46,8 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
     dialect::prepare(&client).await.map_err(|e| end(&e))?;
     if let Some(folder) = &config.s3 {
-        dialect::files::refresh(&client, folder).await.map_err(|e| not_loaded(&e))?;
+        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
+        dialect::files::refresh(&client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
     }
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
     let wanted = statement.state.send_if_modified(|s| {

@@ -56,7 +56,7 @@ pub const CONSTRUCTS: [Construct; 27] = [
     ),
     taken(
         "`CREATE EXTERNAL SCHEMA`, `CREATE EXTERNAL TABLE`, `ADD PARTITION`",
-        "a plain table, and `SVV_EXTERNAL_TABLES` and the like beside it; with `--s3`, it has the rows of its text files",
+        "a plain table, and `SVV_EXTERNAL_TABLES` and the like beside it; with `--s3`, it has the rows of its files",
         "CREATE EXTERNAL SCHEMA e10 FROM DATA CATALOG DATABASE 'd' IAM_ROLE default",
     ),
     taken("`GETDATE()`, `SYSDATE`", "functions", "SELECT GETDATE(), SYSDATE"),
@@ -116,8 +116,16 @@ pub const CONSTRUCTS: [Construct; 27] = [
 
 /// What is refused: the first words of a statement, what it is, and what to use instead.
 pub(super) const REFUSED: [(&[&str], &str, &str); 15] = [
-    (&["copy"], "COPY from S3 without a folder for it", "INSERT the rows, or start with --s3 FOLDER"),
-    (&["unload"], "UNLOAD", "SELECT the rows and write them from their pages"),
+    (
+        &["copy"],
+        "COPY from S3 without a folder for it, or in a procedure",
+        "start with --s3 FOLDER, and send it as a statement; or INSERT the rows",
+    ),
+    (
+        &["unload"],
+        "UNLOAD without a folder for it, or in a procedure",
+        "start with --s3 FOLDER, and send it as a statement; or SELECT the rows",
+    ),
     (&["create", "model"], "CREATE MODEL", "a function in SQL that stands for its prediction"),
     (&["create", "library"], "CREATE LIBRARY", "functions in SQL"),
     (&["create", "datashare"], "data shares", "a schema in the same database"),

@@ -440,6 +440,12 @@ BEGIN
 END
 $$;
 
+-- What a COPY and an UNLOAD of this session leave behind.
+CREATE OR REPLACE FUNCTION redshift_catalog.pg_last_copy_count() RETURNS BIGINT LANGUAGE sql STABLE AS
+$$ SELECT CAST(COALESCE(NULLIF(current_setting('redshift_catalog.last_copy_count', TRUE), ''), '0') AS BIGINT) $$;
+CREATE OR REPLACE FUNCTION redshift_catalog.pg_last_unload_count() RETURNS BIGINT LANGUAGE sql STABLE AS
+$$ SELECT CAST(COALESCE(NULLIF(current_setting('redshift_catalog.last_unload_count', TRUE), ''), '0') AS BIGINT) $$;
+
 -- External tables: what CREATE EXTERNAL ... said. The rows lie in a plain table of the same name, and come from the folder that stands
 -- for the bucket, if there is one.
 CREATE TABLE IF NOT EXISTS redshift_catalog.external_schemas (
