@@ -70,12 +70,11 @@ const COLUMNS: &str = "SELECT json_strip_nulls(json_build_object('name', a.attna
      AND ($1::text IS NULL OR n.nspname = $1) AND ($2::text IS NULL OR c.relname = $2) \
      ORDER BY n.nspname, c.relname, a.attnum";
 
-/// Answers one of the operations.
+/// Answers one of the operations, by what is in this database.
 ///
 /// # Errors
 /// ValidationException for a request that is wrong, DatabaseConnectionException if a database is not there.
-pub(crate) async fn look(config: &Config, kind: Kind, request: &Catalog) -> Reply {
-    let database = request.check()?;
+pub(crate) async fn look(config: &Config, kind: Kind, database: &str, request: &Catalog) -> Reply {
     let start = start_of(request.next_token.as_deref())?;
     if let Some(connected) = &request.connected_database {
         drop(connect(config, connected).await?);
@@ -114,7 +113,10 @@ pub(crate) async fn look(config: &Config, kind: Kind, request: &Catalog) -> Repl
 
 impl Catalog {
     /// The database to look into.
-    fn check(&self) -> Reply<&str> {
+    ///
+    /// # Errors
+    /// ValidationException for a request that does not say where to look.
+    pub(crate) fn check(&self) -> Reply<&str> {
         check_target(
             self.workgroup_name.as_deref(),
             self.cluster_identifier.as_deref(),

@@ -19,13 +19,23 @@ pub struct Config {
     pub s3: Option<PathBuf>,
     /// Who may ask, and who that is; without it every program on this machine may, and all are one caller.
     pub access: Option<Arc<dyn Access>>,
+    /// Further names of this machine that the Host of a request may have: `name`, or `name:port` for another port than the listener's.
+    pub hosts: Vec<String>,
     query_ids: AtomicI64,
 }
 
 impl Config {
     /// A Data API on this PostgreSQL, for these workgroups and clusters.
     pub fn new(postgres: tokio_postgres::Config, endpoints: Vec<String>) -> Self {
-        Self { postgres, endpoints, page_rows: 1000, s3: None, access: None, query_ids: AtomicI64::new(1000) }
+        Self {
+            postgres,
+            endpoints,
+            page_rows: 1000,
+            s3: None,
+            access: None,
+            hosts: Vec::new(),
+            query_ids: AtomicI64::new(1000),
+        }
     }
 
     pub(crate) fn next_query_id(&self) -> i64 {

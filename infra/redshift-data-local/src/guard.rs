@@ -79,9 +79,16 @@ pub async fn whole(body: Body) -> Result<Bytes, Refused> {
 /// What stands before the routes of a listener.
 #[derive(Debug)]
 pub struct Guard {
+    /// The names that it answers to, each with its port.
     hosts: Vec<String>,
-    below_localhost: String,
+    port: u16,
     access: Option<Arc<dyn Access>>,
+}
+
+/// A host as HTTP names it, with the port that goes without saying.
+fn with_port(host: &str) -> String {
+    let port = host.rsplit_once(']').map_or(host, |(_, port)| port);
+    if port.contains(':') { host.to_owned() } else { format!("{host}:80") }
 }
 
 impl Guard {
@@ -93,7 +100,17 @@ impl Guard {
         if !matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) && !address.ip().is_unspecified() {
             hosts.push(address.to_string());
         }
-        Self { hosts, below_localhost: format!(".localhost:{port}"), access }
+        Self { hosts, port, access }
+    }
+
+    /// Answers to these names as well: `name`, on the listener's port, or `name:port`, where a container's port is another outside.
+    /// A web page whose owner makes such a name this machine's is answered, so it has to be one that nobody can own.
+    #[must_use]
+    pub fn named(mut self, names: &[String]) -> Self {
+        let port = self.port;
+        let whole = |name: &String| if name.contains(':') { name.clone() } else { format!("{name}:{port}") };
+        self.hosts.extend(names.iter().map(whole));
+        self
     }
 
     /// Why a request is refused before anybody reads its body, if it is.
@@ -101,7 +118,11 @@ impl Guard {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
         // Nobody can own a name below localhost; SDKs put a bucket there.
-        let ours = |host: &str| self.hosts.iter().any(|own| own == host) || host.ends_with(&self.below_localhost);
+        let ours = |host: &str| {
+            let host = with_port(host);
+            let below_localhost = || host.ends_with(&format!(".localhost:{}", self.port));
+            self.hosts.iter().any(|own| own.eq_ignore_ascii_case(&host)) || below_localhost()
+        };
         if hosts.next().is_some() || !ours(host) || uri.authority().is_some_and(|named| !ours(named.as_str())) {
             let own = self.hosts.join(" or ");
             return Some(Refused::denied(format!(
@@ -153,6 +174,10 @@ mod tests {
             (loopback, "http://localhost:8123/", &[("host", "localhost:8123")], true),
             (loopback, "/", &[("host", "localhost:8123"), ("sec-fetch-site", "none")], true),
             ("192.0.2.1:80", "/", &[("host", "192.0.2.1:80")], true),
+            ("192.0.2.1:80", "/", &[("host", "192.0.2.1")], true),
+            ("127.0.0.1:80", "/", &[("host", "localhost")], true),
+            ("127.0.0.1:80", "/", &[("host", "[::1]")], true),
+            ("127.0.0.1:80", "/", &[("host", "evil.example")], false),
             ("0.0.0.0:8123", "/", &[("host", "localhost:8123")], true),
             ("0.0.0.0:8123", "/", &[("host", "0.0.0.0:8123")], false),
             (loopback, "/", &[], false),
@@ -176,6 +201,26 @@ mod tests {
             }
             let refused = guard.refusal(&Uri::from_static(uri), &map);
             assert_eq!(refused.is_none(), answered, "{address} {uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn further_names_are_answered_on_their_ports() {
+        let address = "0.0.0.0:8123".parse().expect("an address");
+        let guard = Guard::new(address, None).named(&["warehouse".to_owned(), "other:80".to_owned()]);
+        for (host, answered) in [
+            ("localhost:8123", true),
+            ("warehouse:8123", true),
+            ("Warehouse:8123", true),
+            ("warehouse", false),
+            ("warehouse:8124", false),
+            ("other:80", true),
+            ("other", true),
+            ("other:8123", false),
+            ("warehouse.evil.example:8123", false),
+        ] {
+            let map = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(guard.refusal(&Uri::from_static("/"), &map).is_none(), answered, "{host}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The Redshift Data API on PostgreSQL, as a program on its own.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use redshift_data_local::caller::Caller;
 use redshift_data_local::postgres::{Postgres, Programs};
 use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Error, Service, interrupted, serve};
@@ -48,6 +50,31 @@ struct Options {
     /// The folder that stands for S3: FOLDER/bucket/key for s3://bucket/key
     #[arg(long, value_name = "FOLDER")]
     s3: Option<PathBuf>,
+    /// An access key, and the ARN of its role or user (repeatable): requests with any other key are refused, and each role has statements
+    /// of its own. arn:aws:iam::111122223333:role/NAME, arn:aws:sts::111122223333:assumed-role/NAME/SESSION or
+    /// arn:aws:iam::111122223333:user/NAME. Signatures are not checked. Without it, everybody is the same caller
+    #[arg(long = "caller", value_name = "KEY=ARN", value_parser = caller)]
+    callers: Vec<(String, Caller)>,
+    /// A further name of this machine that requests may name as their Host (repeatable), as a container's: NAME, or NAME:PORT if its
+    /// port is another outside
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+}
+
+/// Reads `KEY=ARN`.
+fn caller(text: &str) -> Result<(String, Caller), String> {
+    let wrong = || "KEY=ARN is expected, with the ARN of a role, a role's session or a user".to_owned();
+    let (key, arn) = text.split_once('=').ok_or_else(wrong)?;
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let ["arn", _, service, "", account, name] = parts[..] else { return Err(wrong()) };
+    let account_is_whole = account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
+    let is_known = match service {
+        "iam" => name == "root" || name.starts_with("role/") || name.starts_with("user/"),
+        "sts" => name.starts_with("assumed-role/") && name.matches('/').count() > 1,
+        _ => false,
+    };
+    let key_is_whole = !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric());
+    if key_is_whole && account_is_whole && is_known { Ok((key.to_owned(), Caller::of_arn(arn))) } else { Err(wrong()) }
 }
 
 #[tokio::main]
@@ -75,8 +102,9 @@ async fn run(options: Options) -> Result<(), String> {
     let url = format!("http://{at}");
     // One listener from the start on: a signal between two would be lost.
     let mut stop = Box::pin(interrupted());
+    let key = options.callers.first().map_or("local", |(key, _)| key).to_owned();
     let mut exports = vec![
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_ACCESS_KEY_ID", key),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
     ];
@@ -100,6 +128,10 @@ async fn run(options: Options) -> Result<(), String> {
     exports.push(("AWS_ENDPOINT_URL_REDSHIFT_DATA", url.clone()));
     let mut config = Config::new(database, options.endpoints);
     config.s3 = options.s3;
+    config.hosts = options.hosts;
+    if !options.callers.is_empty() {
+        config.access = Some(Arc::new(HashMap::from_iter(options.callers)));
+    }
     let service = Arc::new(Service::new(config));
     let stop = async move {
         tokio::select! {
@@ -128,4 +160,33 @@ async fn own(programs: Option<PathBuf>, database: &str) -> Result<(Postgres, Fol
     let folder = Folder::new()?;
     let postgres = Postgres::start(folder.path(), &programs, database).await?;
     Ok((postgres, folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_a_key_and_an_arn() {
+        for (text, arn) in [
+            ("AKIAONE=arn:aws:iam::111122223333:role/loader", Some("arn:aws:iam::111122223333:role/loader")),
+            ("AKIAONE=arn:aws:iam::111122223333:role/path/loader", Some("arn:aws:iam::111122223333:role/path/loader")),
+            (
+                "AKIAONE=arn:aws-cn:sts::111122223333:assumed-role/loader/proc-runner",
+                Some("arn:aws-cn:sts::111122223333:assumed-role/loader/proc-runner"),
+            ),
+            ("AKIAONE=arn:aws:iam::111122223333:user/me", Some("arn:aws:iam::111122223333:user/me")),
+            ("AKIAONE=arn:aws:iam::111122223333:root", Some("arn:aws:iam::111122223333:root")),
+            ("AKIAONE=arn:aws:sts::111122223333:assumed-role/loader", None),
+            ("AKIAONE=arn:aws:s3:::bucket", None),
+            ("AKIAONE=arn:aws:iam::1111:role/loader", None),
+            ("AKIAONE=loader", None),
+            ("AKIAONE", None),
+            ("=arn:aws:iam::111122223333:role/loader", None),
+            ("AKIA/ONE=arn:aws:iam::111122223333:role/loader", None),
+        ] {
+            let read = caller(text).ok();
+            assert_eq!(read, arn.map(|arn| ("AKIAONE".to_owned(), Caller::of_arn(arn))), "{text}");
+        }
+    }
 }

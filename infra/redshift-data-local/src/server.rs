@@ -65,12 +65,13 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let app = Router::new()
-        .route("/", post(answer))
-        .route("/faults", get(faults).put(set_faults))
-        .route("/health", get(health));
-    let guarded = Arc::new(Guard::new(listener.local_addr()?, service.access()));
-    let app = app.with_state(service.clone()).layer(from_fn_with_state(guarded, guard));
+    let address = listener.local_addr()?;
+    let config = service.config();
+    let guarded = |access| from_fn_with_state(Arc::new(Guard::new(address, access).named(&config.hosts)), guard);
+    let app = Router::new().route("/", post(answer)).route("/faults", get(faults).put(set_faults));
+    let app = app.layer(guarded(config.access.clone()));
+    // Whoever waits for the start has nothing to sign with.
+    let app = app.merge(Router::new().route("/health", get(health)).layer(guarded(None))).with_state(service.clone());
     // Open long polls end with the process: a graceful shutdown would wait for them.
     tokio::select! {
         served = axum::serve(listener, app) => served?,

@@ -13,7 +13,6 @@ use crate::catalog::{Catalog, Kind, look};
 use crate::config::Config;
 use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
-use crate::guard::Access;
 use crate::protocol::{ById, Execute, Failure, FailureType, List, Parameter, Reply, check_wait};
 use crate::session;
 use crate::statement::{Statement, is_id};
@@ -74,8 +73,8 @@ impl Service {
         }
     }
 
-    pub(crate) fn access(&self) -> Option<Arc<dyn Access>> {
-        self.config.access.clone()
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The faults that are set.
@@ -127,8 +126,9 @@ impl Service {
     }
 
     async fn catalog(&self, kind: Kind, request: Catalog) -> Reply {
+        let database = request.check()?;
         self.check_endpoint(request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref()))?;
-        look(&self.config, kind, &request).await
+        look(&self.config, kind, database, &request).await
     }
 
     /// Finds the statement of a repeated request, or starts a new one.
