@@ -8,6 +8,7 @@ mod error;
 pub mod faults;
 pub mod guard;
 mod interrupt;
+mod kept;
 pub mod postgres;
 pub mod process;
 pub mod protocol;

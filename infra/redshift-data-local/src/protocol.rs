@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::statement::is_id;
+
 /// The error types of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureType {
@@ -147,6 +149,7 @@ const MAX_SQL_BYTES: usize = 100_000;
 const MAX_SQLS: usize = 40;
 const MAX_NAME_CHARS: usize = 2048;
 const MAX_TOKEN_CHARS: usize = 64;
+const MAX_KEEP_ALIVE_SECONDS: u64 = 86_400;
 const WAIT_SECONDS: std::ops::RangeInclusive<u64> = 1..=30;
 
 impl Execute {
@@ -169,15 +172,7 @@ impl Execute {
         if self.sqls.as_ref().is_some_and(|s| s.is_empty() || s.len() > MAX_SQLS) {
             return refuse("Sqls must hold 1 to 40 statements.");
         }
-        if self.database.as_deref().unwrap_or_default().is_empty() {
-            return refuse("Database name must not be empty.");
-        }
-        check_target(
-            self.workgroup_name.as_deref(),
-            self.cluster_identifier.as_deref(),
-            self.secret_arn.as_deref(),
-            self.db_user.as_deref(),
-        )?;
+        self.check_where()?;
         if self.execution_mode.as_deref().is_some_and(|mode| !["TRANSACTION", "AUTO_COMMIT"].contains(&mode)) {
             return refuse("ExecutionMode must be TRANSACTION or AUTO_COMMIT.");
         }
@@ -200,8 +195,8 @@ impl Execute {
                 return refuse("A parameter's value must have length greater than or equal to 1.");
             }
         }
-        if self.session_id.is_some() || self.session_keep_alive_seconds.is_some_and(|s| s > 0) {
-            return refuse("The local Data API has no sessions: leave out SessionId and SessionKeepAliveSeconds.");
+        if self.session_keep_alive_seconds.is_some_and(|seconds| seconds > MAX_KEEP_ALIVE_SECONDS) {
+            return refuse("SessionKeepAliveSeconds must be between 0 and 86400.");
         }
         if self.with_event == Some(true) {
             return refuse("The local Data API sends no events: leave out WithEvent.");
@@ -210,6 +205,30 @@ impl Execute {
             return refuse("The local Data API has results in JSON only: leave out ResultFormat.");
         }
         check_wait(self.wait_time_seconds)
+    }
+
+    /// Refuses what names no place to run, or names it twice.
+    fn check_where(&self) -> Reply<()> {
+        let target = [&self.workgroup_name, &self.cluster_identifier, &self.database, &self.secret_arn, &self.db_user];
+        match &self.session_id {
+            Some(id) if !is_id(id) => Err(Failure::validation(
+                "sessionId must satisfy regex pattern: [a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\\d{0,2})?",
+            )),
+            // That it is refused is known, the text is not. [awslabs/mcp, redshift-mcp-server]
+            Some(_) if target.iter().any(|named| named.is_some()) => Err(Failure::validation(
+                "SessionId cannot be provided together with ClusterIdentifier, WorkgroupName, Database, DbUser or SecretArn.",
+            )),
+            Some(_) => Ok(()),
+            None if self.database.as_deref().unwrap_or_default().is_empty() => {
+                Err(Failure::validation("Database name must not be empty."))
+            }
+            None => check_target(
+                self.workgroup_name.as_deref(),
+                self.cluster_identifier.as_deref(),
+                self.secret_arn.as_deref(),
+                self.db_user.as_deref(),
+            ),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, Kind, look};
 use crate::config::Config;
 use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
+use crate::kept::{Session, Sessions};
 use crate::protocol::{ById, Execute, Failure, FailureType, List, Parameter, Reply, check_wait};
 use crate::session;
 use crate::statement::{Statement, is_id};
@@ -32,6 +33,7 @@ pub struct Service {
     config: Arc<Config>,
     statements: Mutex<Vec<Arc<Statement>>>,
     by_token: Mutex<HashMap<(String, String), Arc<Statement>>>,
+    sessions: Sessions,
     faults: Faults,
 }
 
@@ -42,6 +44,7 @@ impl Service {
             config: Arc::new(config),
             statements: Mutex::default(),
             by_token: Mutex::default(),
+            sessions: Sessions::default(),
             faults: Faults::default(),
         }
     }
@@ -65,6 +68,7 @@ impl Service {
             "ListSchemas" => self.catalog(Kind::Schemas, read(request)?).await,
             "ListTables" => self.catalog(Kind::Tables, read(request)?).await,
             "DescribeTable" => self.catalog(Kind::Columns, read(request)?).await,
+            "ListSessions" => self.sessions.list(&read(request)?, caller),
             "ListStatements" => self.list(&read(request)?, caller),
             _ => Err(Failure::new(
                 FailureType::UnknownOperationException,
@@ -96,6 +100,7 @@ impl Service {
         for statement in &active {
             ended(statement, Duration::from_secs(2)).await;
         }
+        self.sessions.close();
     }
 
     async fn execute(&self, request: Execute, caller: &Caller, batch: bool) -> Reply {
@@ -105,6 +110,11 @@ impl Service {
             let field = if batch { "Sqls" } else { "Sql" };
             return Err(Failure::validation(format!("{field} must be provided.")));
         }
+        let session = request.session_id.as_deref().map(|id| self.sessions.find(id, caller)).transpose()?;
+        let request = match &session {
+            Some(session) => session.complete(request),
+            None => request,
+        };
         self.check_endpoint(request.workgroup_name.as_ref().or(request.cluster_identifier.as_ref()))?;
         if let Some(sql) = &request.sql {
             bind(sql, request.parameters.as_deref().unwrap_or_default())?;
@@ -113,7 +123,7 @@ impl Service {
             check_used(sqls, parameters)?;
         }
         let seconds = request.wait_time_seconds;
-        let statement = self.accept(request, caller)?;
+        let statement = self.accept(request, session, caller)?;
         self.wait(&statement, operation, seconds).await;
         Ok(statement.accepted(seconds.is_some()))
     }
@@ -132,7 +142,7 @@ impl Service {
     }
 
     /// Finds the statement of a repeated request, or starts a new one.
-    fn accept(&self, request: Execute, caller: &Caller) -> Reply<Arc<Statement>> {
+    fn accept(&self, request: Execute, session: Option<Arc<Session>>, caller: &Caller) -> Reply<Arc<Statement>> {
         let mut tokens = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, statement| age(statement) < TOKEN_KEPT);
         if let Some(known) =
@@ -153,9 +163,16 @@ impl Service {
                 "The number of active statements exceeds the limit (500).",
             ));
         }
+        let keep_alive = request.session_keep_alive_seconds;
+        let session = match (session, keep_alive) {
+            (Some(session), _) => session.occupy(keep_alive).map(|()| Some(session))?,
+            (None, None | Some(0)) => None,
+            (None, Some(seconds)) => Some(self.sessions.make(&request, caller, seconds)?),
+        };
         let operation = if request.sqls.is_some() { "BatchExecuteStatement" } else { "ExecuteStatement" };
         let run = Run::take(&self.faults, operation, request.statement_name.as_deref());
-        let statement = Arc::new(Statement::new(request, caller.clone(), run));
+        let statement = Arc::new(Statement::new(request, caller.clone(), session, run));
+        statement.session.as_ref().inspect(|session| session.serve(&statement.id));
         statements.push(statement.clone());
         if let Some(token) = statement.request.client_token.clone() {
             tokens.insert((caller.owner().to_owned(), token), statement.clone());

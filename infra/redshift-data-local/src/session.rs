@@ -1,12 +1,15 @@
-//! Running statements on PostgreSQL, one session a statement.
+//! Running statements on PostgreSQL, each in a session of its own or in one that stays.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::{CancelToken, Client, NoTls};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::dialect;
+use crate::protocol::Execute;
 use crate::query::{End, end, not_loaded, query};
 use crate::statement::Statement;
 use crate::status::Status;
@@ -32,24 +35,82 @@ pub(crate) async fn run(config: &Config, statement: &Arc<Statement>) {
     });
 }
 
-async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End> {
-    let request = &statement.request;
-    let mut postgres = config.postgres.clone();
-    postgres.dbname(request.database.as_deref().unwrap_or_default());
-    postgres.application_name(
-        request.statement_name.as_deref().unwrap_or("redshift-data").chars().take(63).collect::<String>(),
-    );
-    let (client, connection) = postgres.connect(NoTls).await.map_err(|e| end(&e))?;
-    let connection = tokio::spawn(connection);
-    // A statement ends with its client; otherwise an orphaned session keeps running.
-    // PostgreSQL before 14 does not know the setting.
-    let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
-    dialect::prepare(&client).await.map_err(|e| end(&e))?;
-    if let Some(folder) = &config.s3 {
-        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
-        dialect::files::refresh(&client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
+/// A session of PostgreSQL that is open.
+pub(crate) struct Connection {
+    client: Client,
+    driver: JoinHandle<Result<(), tokio_postgres::Error>>,
+    pid: i32,
+}
+
+impl Connection {
+    async fn open(config: &Config, request: &Execute) -> Result<Self, tokio_postgres::Error> {
+        let mut postgres = config.postgres.clone();
+        postgres.dbname(request.database.as_deref().unwrap_or_default());
+        postgres.application_name(
+            request.statement_name.as_deref().unwrap_or("redshift-data").chars().take(63).collect::<String>(),
+        );
+        let (client, connection) = postgres.connect(NoTls).await?;
+        let driver = tokio::spawn(connection);
+        // A statement ends with its client; otherwise an orphaned session keeps running.
+        // PostgreSQL before 14 does not know the setting.
+        let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
+        dialect::prepare(&client).await?;
+        let pid = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        Ok(Self { client, driver, pid })
     }
-    let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|e| end(&e))?.get(0);
+
+    /// Whether nothing can run in it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Whether a statement before this one began a transaction that is still open, failed or not.
+    async fn is_in_transaction(&self) -> bool {
+        // Both are the same only in the first statement of a transaction.
+        match self.client.simple_query("SELECT pg_catalog.now() = pg_catalog.statement_timestamp()").await {
+            Ok(messages) => {
+                !messages.iter().any(|m| matches!(m, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub(crate) async fn close(self) {
+        drop(self.client);
+        let _ = self.driver.await;
+    }
+}
+
+async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End> {
+    let session = statement.session.as_ref();
+    let connection = match session.and_then(|session| session.take()) {
+        Some(connection) => connection,
+        None => match Connection::open(config, &statement.request).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                session.inspect(|session| session.close());
+                return Err(end(&error));
+            }
+        },
+    };
+    let outcome = run_on(config, statement, &connection).await;
+    // It ends, or is given back, before the statement does, so that its locks are gone when the statement's end is seen.
+    match session {
+        Some(session) => session.give_back(connection).await,
+        None => connection.close().await,
+    }
+    outcome
+}
+
+async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connection) -> Result<(), End> {
+    let (request, client, pid) = (&statement.request, &connection.client, connection.pid);
+    if let Some(folder) = &config.s3
+        && !(statement.session.is_some() && connection.is_in_transaction().await)
+    {
+        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
+        dialect::files::refresh(client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
+    }
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
             return false;
@@ -61,16 +122,17 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
     if !wanted {
         return Err(End::Aborted);
     }
-    let cancelling = tokio::spawn(cancel_when_asked(statement.clone(), client.cancel_token()));
+    let (ended, end) = oneshot::channel();
+    let cancelling = tokio::spawn(cancel_when_asked(statement.clone(), client.cancel_token(), end));
     if let Some(delay) = statement.run.lose_after {
-        let connection = connection.abort_handle();
+        let driver = connection.driver.abort_handle();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            connection.abort();
+            driver.abort();
         });
     }
     if let Some(delay) = statement.run.kill_after {
-        tokio::spawn(kill(postgres, pid, delay));
+        tokio::spawn(kill(config.postgres.clone(), pid, delay));
     }
     if let Some(delay) = statement.run.crash_after {
         tokio::spawn(async move {
@@ -84,30 +146,43 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
             let sql = request.sql.as_deref().unwrap_or_default();
             let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
             let begun = |numbered: bool| statement.begin(None, numbered.then(|| config.next_query_id()));
-            let result = query(config, &client, request, sql, begun).await;
+            let result = query(config, client, request, sql, begun).await;
             result.map(|result| statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result))))
         }
-        (None, Some(sqls)) => batch(config, &client, statement, sqls).await,
+        (None, Some(sqls)) => batch(config, client, statement, sqls).await,
     };
-    drop(client);
-    // The session ends before the statement does, so that its locks are gone when its end is seen.
-    let _ = connection.await;
-    cancelling.abort();
+    if outcome.is_err() && request.sqls.is_some() && !request.commits_each() {
+        // A session that stays must not keep what the batch began.
+        let _ = client.batch_execute("ROLLBACK").await;
+    }
+    drop(ended);
+    let _ = cancelling.await;
+    if statement.session.is_some() && statement.state.borrow().cancel_requested {
+        // A cancel that came too late strikes this, and not the session's next statement.
+        let _ = client.simple_query("").await;
+    }
     outcome
 }
 
 /// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a
 /// cancel that comes while nothing runs, as before the first query and between two of a batch.
-async fn cancel_when_asked(statement: Arc<Statement>, token: CancelToken) {
+async fn cancel_when_asked(statement: Arc<Statement>, token: CancelToken, mut end: oneshot::Receiver<()>) {
     let mut state = statement.state.subscribe();
-    if state.wait_for(|s| s.cancel_requested).await.is_err() {
-        return;
+    let asked = async {
+        let _ = state.wait_for(|s| s.cancel_requested).await;
+        tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
+    };
+    tokio::select! {
+        () = asked => {}
+        _ = &mut end => return,
     }
-    tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
     loop {
-        // One that does not get through is followed by the next.
+        // One that does not get through is followed by the next. It is not broken off: it would strike what runs next in the session.
         let _ = token.cancel_query(NoTls).await;
-        tokio::time::sleep(CANCEL_AGAIN).await;
+        tokio::select! {
+            () = tokio::time::sleep(CANCEL_AGAIN) => {}
+            _ = &mut end => return,
+        }
     }
 }
 

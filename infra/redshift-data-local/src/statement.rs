@@ -1,5 +1,6 @@
 //! One statement: what was asked, where it stands, and how that may change.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::faults::Run;
+use crate::kept::Session;
 use crate::protocol::{Execute, epoch};
 use crate::query::End;
 use crate::result::ResultSet;
@@ -19,6 +21,8 @@ pub(crate) struct Statement {
     pub(crate) id: String,
     pub(crate) request: Execute,
     pub(crate) owner: Caller,
+    /// The session that it runs in, if that stays.
+    pub(crate) session: Option<Arc<Session>>,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) state: watch::Sender<State>,
     /// What is to go wrong with it.
@@ -48,7 +52,7 @@ pub(crate) struct Part {
     begun: bool,
     /// Of a query, from when it begins.
     query_id: Option<i64>,
-    pub(crate) result: Option<std::sync::Arc<ResultSet>>,
+    pub(crate) result: Option<Arc<ResultSet>>,
 }
 
 impl Part {
@@ -126,13 +130,14 @@ impl Part {
 }
 
 impl Statement {
-    pub(crate) fn new(request: Execute, owner: Caller, run: Run) -> Self {
+    pub(crate) fn new(request: Execute, owner: Caller, session: Option<Arc<Session>>, run: Run) -> Self {
         let parts = request.sqls.as_ref().map_or(0, Vec::len);
         let state = State { whole: Part::new(), parts: vec![Part::new(); parts], pid: None, cancel_requested: false };
         Self {
             id: Uuid::new_v4().to_string(),
             request,
             owner,
+            session,
             created_at: OffsetDateTime::now_utc(),
             state: watch::Sender::new(state),
             run,
@@ -171,6 +176,9 @@ impl Statement {
             if let Some(value) = value {
                 fields.insert(name.into(), json!(value));
             }
+        }
+        if let Some(session) = &self.session {
+            fields.insert("SessionId".into(), json!(session.id));
         }
         fields.insert("CreatedAt".into(), epoch(self.created_at));
         fields
@@ -227,6 +235,9 @@ impl Statement {
         fields.insert("CreatedAt".into(), epoch(self.created_at));
         fields.insert("UpdatedAt".into(), epoch(state.whole.updated_at));
         fields.insert("IsBatchStatement".into(), json!(batch));
+        if let Some(session) = &self.session {
+            fields.insert("SessionId".into(), json!(session.id));
+        }
         fields.insert("ResultFormat".into(), json!("json"));
         for (name, value) in [("StatementName", &self.request.statement_name), ("SecretArn", &self.request.secret_arn)]
         {

@@ -66,6 +66,21 @@ pub(crate) async fn statements_belong_to_the_role_that_ran_them(api: &Api) -> Ou
     let ended = root.describe_statement().id(&slow).wait_time_seconds(30).send().await?;
     assert_eq!(ended.status, Some(StatusString::Aborted));
 
+    // A session is the role's as well.
+    let begun =
+        execute(&runner, "SELECT 1", "begun").session_keep_alive_seconds(60).wait_time_seconds(30).send().await?;
+    let session = begun.session_id.ok_or("no SessionId")?;
+    let within =
+        |client: &Client| client.execute_statement().session_id(&session).sql("SELECT 1").wait_time_seconds(30);
+    let invalid = format!("Session with Id: {session} is invalid");
+    assert_eq!(code(within(&audit).send().await), ("ValidationException".to_owned(), invalid));
+    assert!(audit.list_sessions().send().await?.sessions().is_empty());
+    assert_eq!(code(audit.list_sessions().session_id(&session).send().await).0, "ResourceNotFoundException");
+    assert_eq!(within(&checker).send().await?.status().map(|s| s.as_str()), Some("FINISHED"));
+    for (role_level, found) in [(true, 1), (false, 0)] {
+        assert_eq!(checker.list_sessions().role_level(role_level).send().await?.sessions().len(), found);
+    }
+
     let stranger = as_caller("AKIANOBODY").await;
     assert_eq!(code(stranger.list_statements().send().await).0, "UnrecognizedClientException");
     own.stop().await;

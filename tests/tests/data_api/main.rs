@@ -4,6 +4,7 @@ mod callers;
 mod catalog;
 mod refusals;
 mod results;
+mod sessions;
 
 use aws_sdk_redshiftdata::Client;
 use aws_sdk_redshiftdata::error::{ProvideErrorMetadata, SdkError};
@@ -29,6 +30,7 @@ use callers::*;
 use catalog::*;
 use refusals::*;
 use results::*;
+use sessions::*;
 
 struct Api {
     client: Client,
@@ -322,6 +324,10 @@ fn main() -> ExitCode {
         named_parameters_are_bound,
         statements_are_listed_as_the_service_lists_them,
         statements_belong_to_the_role_that_ran_them,
+        a_session_stays_between_statements,
+        a_session_runs_one_statement_at_a_time,
+        a_session_ends_when_nobody_has_used_it_for_long_enough,
+        sessions_are_refused_and_listed_as_the_service_does,
         the_catalog_is_listed_in_pages,
         a_batch_is_one_transaction_unless_told_otherwise,
         each_statement_of_a_batch_takes_the_parameters_that_it_names,

@@ -71,11 +71,6 @@ pub(crate) async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
         "endpoint doesn't exist",
     );
     expect(code(api.execute("SELECT 1; SELECT 2").send().await), "ValidationException", "Multiple sql statements");
-    expect(
-        code(api.execute("SELECT 1").session_keep_alive_seconds(60).send().await),
-        "ValidationException",
-        "no sessions",
-    );
     let unknown = "11111111-2222-3333-4444-555555555555";
     expect(code(api.client.describe_statement().id("nope").send().await), "ValidationException", "regex");
     let error = api.client.describe_statement().id(unknown).send().await.expect_err("unknown").into_service_error();
@@ -88,6 +83,11 @@ pub(crate) async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
     );
     expect(
         code(api.client.list_databases().database("d").send().await),
+        "ValidationException",
+        "ClusterIdentifier or WorkgroupName",
+    );
+    expect(
+        code(api.client.list_databases().workgroup_name("w-9").database("d").send().await),
         "ValidationException",
         "endpoint doesn't exist",
     );
