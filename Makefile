@@ -8,6 +8,7 @@ BROWSER := .tools/browser
 SBOM := .tools/sbom
 CYCLONEDX := 0.5.9
 WHEEL := .tools/wheel
+CLIENTS := .tools/clients
 # provided.al2023 has glibc 2.34.
 ARCH ?= x86_64
 TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu.2.34
@@ -69,7 +70,7 @@ rerun: setup loader ## Start a failed execution again with the same input (EXECU
 	@$(LOADER) rerun '$(EXECUTION)'
 
 # The long ones first: they wait more than they work, so that several at once share the cores well.
-LONG := variants chaos engines pipeline oncall doctor install
+LONG := variants clients chaos engines pipeline oncall doctor install
 SUITES := $(LONG) $(filter-out $(LONG),$(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs)) $(basename $(wildcard tests/tests/*.rs))))
 
 test: setup functions $(BROWSER)/.ready wheel-to-test ## Pass all tests
@@ -86,6 +87,11 @@ test-%: ## One suite of tests/tests alone
 test-page test-release: $(BROWSER)/.ready
 
 test-wheel: wheel-to-test
+
+test-clients: $(CLIENTS)/.ready
+
+$(CLIENTS)/.ready: tests/clients/requirements.txt
+	$(call environment,$(CLIENTS),"install what others wrote for the Data API")
 
 $(BROWSER)/.ready: tests/browser/install.sh tests/browser/unpack.mjs tests/browser/requirements.txt tests/browser/package-lock.json
 	$(step) "install the browser and the CDK of the tests" tests/browser/install.sh $(PYTHON) $(BROWSER)
@@ -233,7 +239,7 @@ destroy: setup ## Delete a deployed stack (STACK=...); what is in the warehouse 
 	@echo "$(STACK) is gone. The orders, the audit table and its marks are in the warehouse, and stay."
 
 lock: ## Lock the Python requirements anew, after a change of a requirements.in (needs uv)
-	@for f in infra/local infra/lint infra/build infra/redshift-data-local/wheel tests/bench/rivals tests/browser; do (cd $$f && uv pip compile --quiet --universal \
+	@for f in infra/local infra/lint infra/build infra/redshift-data-local/wheel tests/bench/rivals tests/browser tests/clients; do (cd $$f && uv pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt) || exit 1; done
 
 clean: ## Remove what was built and installed
