@@ -13,8 +13,10 @@ pub struct Config {
     pub postgres: tokio_postgres::Config,
     /// The workgroups and clusters that exist; every name does if this is empty.
     pub endpoints: Vec<String>,
-    /// Rows in one page of a result. The service cuts by size.
+    /// Rows in one page of a result in JSON. The service cuts by size.
     pub page_rows: usize,
+    /// Bytes in one page of a result in CSV. [Amazon Redshift Management Guide: 1 MB]
+    pub page_bytes: usize,
     /// The folder that stands for S3, with a folder for each bucket; without it nothing is loaded from files.
     pub s3: Option<PathBuf>,
     /// Who may ask, and who that is; without it every program on this machine may, and all are one caller.
@@ -31,6 +33,7 @@ impl Config {
             postgres,
             endpoints,
             page_rows: 1000,
+            page_bytes: 1_000_000,
             s3: None,
             access: None,
             hosts: Vec::new(),

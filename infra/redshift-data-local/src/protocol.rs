@@ -122,7 +122,7 @@ pub(crate) struct Parameter {
     pub(crate) value: String,
 }
 
-/// DescribeStatement, GetStatementResult and CancelStatement.
+/// DescribeStatement, GetStatementResult, GetStatementResultV2 and CancelStatement.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ById {
@@ -156,6 +156,11 @@ impl Execute {
     /// Whether each statement of a batch is committed by itself.
     pub(crate) fn commits_each(&self) -> bool {
         self.execution_mode.as_deref() == Some("AUTO_COMMIT")
+    }
+
+    /// Whether its results are in CSV.
+    pub(crate) fn is_csv(&self) -> bool {
+        self.result_format.as_deref() == Some("CSV")
     }
 
     /// Refuses what the service would refuse before it accepts a statement.
@@ -201,8 +206,8 @@ impl Execute {
         if self.with_event == Some(true) {
             return refuse("The local Data API sends no events: leave out WithEvent.");
         }
-        if self.result_format.as_deref().is_some_and(|f| f != "JSON") {
-            return refuse("The local Data API has results in JSON only: leave out ResultFormat.");
+        if self.result_format.as_deref().is_some_and(|format| !["JSON", "CSV"].contains(&format)) {
+            return refuse("ResultFormat must be JSON or CSV.");
         }
         check_wait(self.wait_time_seconds)
     }

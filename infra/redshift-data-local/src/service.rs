@@ -62,7 +62,7 @@ impl Service {
             "ExecuteStatement" => self.execute(read(request)?, caller, false).await,
             "BatchExecuteStatement" => self.execute(read(request)?, caller, true).await,
             "DescribeStatement" => self.describe(&read(request)?, caller).await,
-            "GetStatementResult" => self.result(&read(request)?, caller).await,
+            "GetStatementResult" | "GetStatementResultV2" => self.result(name, &read(request)?, caller).await,
             "CancelStatement" => self.cancel(&read(request)?, caller).await,
             "ListDatabases" => self.catalog(Kind::Databases, read(request)?).await,
             "ListSchemas" => self.catalog(Kind::Schemas, read(request)?).await,
@@ -205,7 +205,8 @@ impl Service {
         }
     }
 
-    async fn result(&self, request: &ById, caller: &Caller) -> Reply {
+    /// GetStatementResult, or with V2 at its end, the same for CSV.
+    async fn result(&self, operation: &str, request: &ById, caller: &Caller) -> Reply {
         check_wait(request.wait_time_seconds)?;
         let (statement, part) = self.find(request, caller)?;
         if statement.request.sqls.is_some() && part.is_none() {
@@ -213,7 +214,17 @@ impl Service {
                 "BatchExecuteStatement result can only be retrieved with sub-statement id.",
             ));
         }
-        self.wait(&statement, "GetStatementResult", request.wait_time_seconds).await;
+        // That the one has no results of the other is documented, the text is not. [API model]
+        match (operation, statement.request.is_csv()) {
+            ("GetStatementResult", true) => {
+                return Err(Failure::validation("The result of this query is in CSV. Use GetStatementResultV2."));
+            }
+            ("GetStatementResultV2", false) => {
+                return Err(Failure::validation("The result of this query is in JSON. Use GetStatementResult."));
+            }
+            _ => {}
+        }
+        self.wait(&statement, operation, request.wait_time_seconds).await;
         let state = statement.state.borrow().clone();
         let result = match part {
             None => state.whole.result,
@@ -232,7 +243,11 @@ impl Service {
                 "Query does not have result. Please check query status with DescribeStatement.",
             ));
         };
-        result.page(request.next_token.as_deref(), self.config.page_rows)
+        let token = request.next_token.as_deref();
+        match statement.request.is_csv() {
+            true => result.csv_page(token, self.config.page_bytes),
+            false => result.page(token, self.config.page_rows),
+        }
     }
 
     async fn cancel(&self, request: &ById, caller: &Caller) -> Reply {

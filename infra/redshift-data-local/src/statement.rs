@@ -162,6 +162,11 @@ impl Statement {
         self.state.send_modify(|s| s.cancel_requested = true);
     }
 
+    /// How its results are asked for, spelled as answers spell it. [recorded: lower case]
+    fn format(&self) -> &'static str {
+        if self.request.is_csv() { "csv" } else { "json" }
+    }
+
     /// The fields that every answer about it repeats.
     fn target(&self) -> Map<String, Value> {
         let request = &self.request;
@@ -202,7 +207,7 @@ impl Statement {
         let mut fields = state.whole.describe(&self.id);
         fields.append(&mut self.target());
         fields.insert("RedshiftPid".into(), json!(state.pid.unwrap_or(0)));
-        fields.insert("ResultFormat".into(), json!("json"));
+        fields.insert("ResultFormat".into(), json!(self.format()));
         if let Some(sql) = &self.request.sql {
             fields.insert("QueryString".into(), json!(sql));
         }
@@ -238,7 +243,7 @@ impl Statement {
         if let Some(session) = &self.session {
             fields.insert("SessionId".into(), json!(session.id));
         }
-        fields.insert("ResultFormat".into(), json!("json"));
+        fields.insert("ResultFormat".into(), json!(self.format()));
         for (name, value) in [("StatementName", &self.request.statement_name), ("SecretArn", &self.request.secret_arn)]
         {
             if let Some(value) = value {

@@ -2,6 +2,7 @@
 
 mod callers;
 mod catalog;
+mod csv;
 mod refusals;
 mod results;
 mod sessions;
@@ -28,6 +29,7 @@ use tests::{Any, Outcome, failed, load, run, tests};
 
 use callers::*;
 use catalog::*;
+use csv::*;
 use refusals::*;
 use results::*;
 use sessions::*;
@@ -328,6 +330,9 @@ fn main() -> ExitCode {
         a_session_runs_one_statement_at_a_time,
         a_session_ends_when_nobody_has_used_it_for_long_enough,
         sessions_are_refused_and_listed_as_the_service_does,
+        results_come_in_csv,
+        csv_is_paged_by_its_size,
+        each_operation_has_the_results_of_its_format,
         the_catalog_is_listed_in_pages,
         a_batch_is_one_transaction_unless_told_otherwise,
         each_statement_of_a_batch_takes_the_parameters_that_it_names,

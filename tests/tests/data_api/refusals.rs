@@ -92,6 +92,6 @@ pub(crate) async fn refusals_have_the_services_own_types(api: &Api) -> Outcome {
         "endpoint doesn't exist",
     );
     let v2 = api.client.get_statement_result_v2().id(unknown).send().await;
-    expect(code(v2), "UnknownOperationException", "GetStatementResultV2");
+    expect(code(v2), "ResourceNotFoundException", "does not exist");
     Ok(())
 }
