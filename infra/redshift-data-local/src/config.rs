@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::events::Events;
 use crate::guard::Access;
 
 /// How the Data API is set up here.
@@ -21,6 +22,8 @@ pub struct Config {
     pub s3: Option<PathBuf>,
     /// Who may ask, and who that is; without it every program on this machine may, and all are one caller.
     pub access: Option<Arc<dyn Access>>,
+    /// Where the events of `WithEvent` go; without it, `WithEvent` is refused.
+    pub events: Option<Events>,
     /// Further names of this machine that the Host of a request may have: `name`, or `name:port` for another port than the listener's.
     pub hosts: Vec<String>,
     query_ids: AtomicI64,
@@ -36,6 +39,7 @@ impl Config {
             page_bytes: 1_000_000,
             s3: None,
             access: None,
+            events: None,
             hosts: Vec::new(),
             query_ids: AtomicI64::new(1000),
         }

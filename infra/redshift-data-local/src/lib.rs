@@ -5,6 +5,7 @@ mod catalog;
 mod config;
 pub mod dialect;
 mod error;
+pub mod events;
 pub mod faults;
 pub mod guard;
 mod interrupt;

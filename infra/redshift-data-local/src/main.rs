@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use redshift_data_local::caller::Caller;
+use redshift_data_local::events::{Events, SOURCE};
 use redshift_data_local::postgres::{Postgres, Programs};
 use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Error, Service, interrupted, serve};
@@ -55,10 +56,26 @@ struct Options {
     /// arn:aws:iam::111122223333:user/NAME. Signatures are not checked. Without it, everybody is the same caller
     #[arg(long = "caller", value_name = "KEY=ARN", value_parser = caller)]
     callers: Vec<(String, Caller)>,
+    /// The EventBridge that WithEvent sends events to: http://host:port. Requests are signed with AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY for AWS_REGION or AWS_DEFAULT_REGION, if they are set. Without it, WithEvent is refused
+    #[arg(long, value_name = "URL", value_parser = Events::at)]
+    events: Option<Events>,
+    /// The source of these events, where EventBridge refuses the service's own from everybody but AWS
+    #[arg(long, value_name = "NAME", default_value = SOURCE, requires = "events")]
+    event_source: String,
     /// A further name of this machine that requests may name as their Host (repeatable), as a container's: NAME, or NAME:PORT if its
     /// port is another outside
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
+}
+
+/// Events with the keys and the region of the environment.
+fn signed(events: Events) -> Events {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
+    let (key, secret) = keys.unwrap_or((events.key, events.secret));
+    Events { region: region.unwrap_or(events.region), key, secret, ..events }
 }
 
 /// Reads `KEY=ARN`.
@@ -129,6 +146,7 @@ async fn run(options: Options) -> Result<(), String> {
     let mut config = Config::new(database, options.endpoints);
     config.s3 = options.s3;
     config.hosts = options.hosts;
+    config.events = options.events.map(|events| signed(Events { source: options.event_source, ..events }));
     if !options.callers.is_empty() {
         config.access = Some(Arc::new(HashMap::from_iter(options.callers)));
     }

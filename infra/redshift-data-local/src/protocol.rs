@@ -203,9 +203,6 @@ impl Execute {
         if self.session_keep_alive_seconds.is_some_and(|seconds| seconds > MAX_KEEP_ALIVE_SECONDS) {
             return refuse("SessionKeepAliveSeconds must be between 0 and 86400.");
         }
-        if self.with_event == Some(true) {
-            return refuse("The local Data API sends no events: leave out WithEvent.");
-        }
         if self.result_format.as_deref().is_some_and(|format| !["JSON", "CSV"].contains(&format)) {
             return refuse("ResultFormat must be JSON or CSV.");
         }

@@ -110,6 +110,11 @@ impl Service {
             let field = if batch { "Sqls" } else { "Sql" };
             return Err(Failure::validation(format!("{field} must be provided.")));
         }
+        if request.with_event == Some(true) && self.config.events.is_none() {
+            return Err(Failure::validation(
+                "The local Data API does not know where to send events: leave out WithEvent, or start it with --events.",
+            ));
+        }
         let session = request.session_id.as_deref().map(|id| self.sessions.find(id, caller)).transpose()?;
         let request = match &session {
             Some(session) => session.complete(request),
@@ -178,7 +183,12 @@ impl Service {
             tokens.insert((caller.owner().to_owned(), token), statement.clone());
         }
         let (config, running) = (self.config.clone(), statement.clone());
-        tokio::spawn(async move { session::run(&config, &running).await });
+        tokio::spawn(async move {
+            session::run(&config, &running).await;
+            if let Some(events) = config.events.as_ref().filter(|_| running.request.with_event == Some(true)) {
+                events.tell(&running).await;
+            }
+        });
         Ok(statement)
     }
 

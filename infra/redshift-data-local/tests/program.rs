@@ -110,9 +110,9 @@ fn signal(program: &Child, signal: Signal) {
 }
 
 impl Own {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let temporary = Folder::new().expect("a folder");
-        let mut program = own(&temporary).spawn().expect("it starts");
+        let mut program = own(&temporary).args(arguments).spawn().expect("it starts");
         let mut stdout = BufReader::new(program.stdout.take().expect("its output"));
         let mut exports = HashMap::new();
         while !exports.contains_key("AWS_ENDPOINT_URL_REDSHIFT_DATA") {
@@ -133,8 +133,15 @@ impl Own {
     }
 
     fn get(&self, path: &str) -> String {
+        self.ask(path, self.address(), "")
+    }
+
+    /// Asks by a name, as who has an access key, or nobody.
+    fn ask(&self, path: &str, host: &str, key: &str) -> String {
         let mut server = TcpStream::connect(self.address()).expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address());
+        let credential = format!("AWS4-HMAC-SHA256 Credential={key}/20261126/us-east-1/redshift-data/aws4_request");
+        let signed = if key.is_empty() { String::new() } else { format!("Authorization: {credential}\r\n") };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{signed}Connection: close\r\n\r\n");
         server.write_all(request.as_bytes()).expect("it listens");
         let mut answer = String::new();
         server.read_to_string(&mut answer).expect("text");
@@ -144,7 +151,7 @@ impl Own {
 
 #[tokio::test]
 async fn without_a_database_it_starts_one_that_only_its_password_opens() {
-    let mut it = Own::start();
+    let mut it = Own::start(&[]);
     let (client, connection) = it.database().connect(NoTls).await.expect("a session");
     let connection = tokio::spawn(connection);
     let row =
@@ -169,9 +176,44 @@ async fn without_a_database_it_starts_one_that_only_its_password_opens() {
     traces.assert_gone(it.temporary.path());
 }
 
+#[test]
+fn it_answers_the_callers_and_the_names_that_it_is_told() {
+    let caller = "AKIAONE=arn:aws:iam::111122223333:role/one";
+    let it = Own::start(&["--caller", caller, "--host", "warehouse:80", "--host", "outside"]);
+    assert_eq!(it.exports["AWS_ACCESS_KEY_ID"], "AKIAONE");
+    let port = it.address().rsplit(':').next().expect("a port");
+    let outside = format!("outside:{port}");
+    for (path, host, key, status) in [
+        ("/faults", it.address(), "AKIAONE", 200),
+        ("/faults", it.address(), "AKIATWO", 403),
+        ("/faults", it.address(), "", 403),
+        ("/health", it.address(), "", 200),
+        ("/health", "warehouse", "", 200),
+        ("/health", &outside, "", 200),
+        ("/health", "outside", "", 403),
+        ("/faults", "elsewhere", "AKIAONE", 403),
+    ] {
+        let answer = it.ask(path, host, key);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path} {host} {key}: {answer}");
+    }
+}
+
+#[test]
+fn what_belongs_together_is_asked_for_together() {
+    for (arguments, text) in [
+        (&["--event-source", "mine"][..], "--events <URL>"),
+        (&["--events", "https://events.eu-west-1.amazonaws.com"], "without TLS"),
+        (&["--caller", "AKIAONE=loader"], "KEY=ARN is expected"),
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).env_remove("DATABASE_URL").output().expect("it starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(text), "{arguments:?}: {error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_it_leaves_nothing() {
-    let mut it = Own::start();
+    let mut it = Own::start(&[]);
     let (client, connection) = it.database().connect(NoTls).await.expect("a session");
     let connection = tokio::spawn(connection);
     let query =

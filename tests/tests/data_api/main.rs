@@ -3,6 +3,7 @@
 mod callers;
 mod catalog;
 mod csv;
+mod events;
 mod refusals;
 mod results;
 mod sessions;
@@ -30,6 +31,7 @@ use tests::{Any, Outcome, failed, load, run, tests};
 use callers::*;
 use catalog::*;
 use csv::*;
+use events::*;
 use refusals::*;
 use results::*;
 use sessions::*;
@@ -333,6 +335,7 @@ fn main() -> ExitCode {
         results_come_in_csv,
         csv_is_paged_by_its_size,
         each_operation_has_the_results_of_its_format,
+        the_end_of_a_statement_is_an_event,
         the_catalog_is_listed_in_pages,
         a_batch_is_one_transaction_unless_told_otherwise,
         each_statement_of_a_batch_takes_the_parameters_that_it_names,
