@@ -1,5 +1,7 @@
 """Every answer and every error is of the API's model, as botocore has it."""
 
+import csv
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -8,7 +10,7 @@ from model import Checked, faults
 
 UNKNOWN = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b"
 # What is refused by name, and listed in the README.
-MISSING = {"GetStatementResultV2"}
+MISSING = set()
 
 
 @pytest.fixture
@@ -72,6 +74,19 @@ def test_a_batch(checked):
                     data.get_statement_result(Id=part["Id"])
     data.list_statements(Status="ALL", StatementName="batch")
     assert refused(data.get_statement_result, Id=batch["Id"])["Code"] == "ValidationException"
+
+
+def test_csv(checked):
+    data = checked.client
+    sql = "SELECT n, 'a,b' AS t, NULL AS nothing FROM generate_series(1, 2500) n"
+    answer = data.execute_statement(**TARGET, Sql=sql, ResultFormat="CSV", WaitTimeSeconds=20)
+    pages = data.get_paginator("get_statement_result_v2").paginate(Id=answer["Id"])
+    rows = list(csv.reader("".join(records["CSVRecords"] for page in pages for records in page["Records"]).splitlines()))
+    assert rows[0] == ["n", "t", "nothing"] and rows[-1] == ["2500", "a,b", ""] and len(rows) == 2501
+    data.describe_statement(Id=answer["Id"])
+    empty = data.execute_statement(**TARGET, Sql="SELECT 1 WHERE FALSE", ResultFormat="CSV", WaitTimeSeconds=20)
+    assert data.get_statement_result_v2(Id=empty["Id"])["Records"] == []
+    refused(data.get_statement_result, Id=answer["Id"])
 
 
 def test_a_session(checked):
