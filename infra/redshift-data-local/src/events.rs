@@ -1,15 +1,14 @@
 //! `WithEvent`: the end of a statement as an event on EventBridge, put there by one signed request.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, Uri, header};
-use hmac::{Hmac, KeyInit, Mac};
+use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
-use time::macros::format_description;
 use tokio::net::TcpStream;
 
 use crate::caller::Caller;
@@ -120,7 +119,7 @@ impl Events {
         let connected = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = connected.map_err(|e| e.to_string())?;
         tokio::spawn(connection);
-        let request = self.request(body, OffsetDateTime::now_utc()).map_err(|e| e.to_string())?;
+        let request = self.request(body, SystemTime::now()).map_err(|e| e.to_string())?;
         let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
         let status = answer.status();
         let answer = to_bytes(Body::new(answer.into_body()), MOST_BYTES).await.map_err(|e| e.to_string())?;
@@ -131,60 +130,29 @@ impl Events {
         Err(format!("{status}: {}", String::from_utf8_lossy(&answer)))
     }
 
-    /// PutEvents, with Signature Version 4. [IAM User Guide, "Create a signed AWS API request"]
-    fn request(&self, body: &str, now: OffsetDateTime) -> Result<Request<Body>, axum::http::Error> {
-        let stamp = format_description!("[year][month][day]T[hour][minute][second]Z");
-        let time = now.format(stamp).unwrap_or_default();
-        let scope = format!("{}/{}/events/aws4_request", time.get(..8).unwrap_or_default(), self.region);
-        let (of, target, host) = ("application/x-amz-json-1.1", "AWSEvents.PutEvents", &self.address);
-        let signed = "content-type;host;x-amz-date;x-amz-target";
-        let canonical = format!(
-            "POST\n/\n\ncontent-type:{of}\nhost:{host}\nx-amz-date:{time}\nx-amz-target:{target}\n\n{signed}\n{}",
-            hex(&Sha256::digest(body))
-        );
-        let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
-        let signature = sign(&self.secret, &scope, &text);
-        let authorization =
-            format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", self.key);
-        Request::post("/")
-            .header(header::HOST, host)
-            .header(header::CONTENT_TYPE, of)
-            .header("x-amz-date", time)
-            .header("x-amz-target", target)
-            .header(header::AUTHORIZATION, authorization)
-            .body(Body::from(body.to_owned()))
+    /// PutEvents, with Signature Version 4.
+    fn request(&self, body: &str, now: SystemTime) -> Result<Request<Body>, Box<dyn std::error::Error + Send + Sync>> {
+        let headers = [
+            (header::HOST.as_str(), self.address.as_str()),
+            (header::CONTENT_TYPE.as_str(), "application/x-amz-json-1.1"),
+            ("x-amz-target", "AWSEvents.PutEvents"),
+        ];
+        let identity = Credentials::new(&self.key, &self.secret, None, None, "events").into();
+        let parameters = SigningParams::builder().identity(&identity).region(&self.region).name("events").time(now);
+        let parameters = parameters.settings(SigningSettings::default()).build()?.into();
+        let signable = SignableRequest::new("POST", "/", headers.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
+        let (instructions, _) = sign(signable, &parameters)?.into_parts();
+        let mut request = Request::post("/").body(Body::from(body.to_owned()))?;
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            request.headers_mut().insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+        }
+        Ok(request)
     }
-}
-
-/// The signature of a text by the key of its scope: date, region, service and `aws4_request`.
-fn sign(secret: &str, scope: &str, text: &str) -> String {
-    let start = format!("AWS4{secret}").into_bytes();
-    let key = scope.split('/').fold(start, |key, part| authenticate(&key, part.as_bytes()));
-    hex(&authenticate(&key, text.as_bytes()))
-}
-
-fn authenticate(key: &[u8], text: &[u8]) -> Vec<u8> {
-    // A key of any length is taken.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(text);
-    mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_is_signed_as_in_the_documentation() {
-        let text = "AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/iam/aws4_request\n\
-                    f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
-        let signature = sign("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20150830/us-east-1/iam/aws4_request", text);
-        assert_eq!(signature, "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7");
-    }
 
     #[test]
     fn a_url_names_a_host_without_tls() {
@@ -208,7 +176,7 @@ mod tests {
             secret: "secret".into(),
             ..Events::at("http://127.0.0.1:4566").expect("a URL")
         };
-        let now = OffsetDateTime::from_unix_timestamp(1_440_938_160).expect("a time");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         let request = events.request(r#"{"Entries": []}"#, now).expect("a request");
         assert_eq!(
             request.headers()[header::AUTHORIZATION],

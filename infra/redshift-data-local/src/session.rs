@@ -1,8 +1,10 @@
 //! Running statements on PostgreSQL, each in a session of its own or in one that stays.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
@@ -23,7 +25,11 @@ pub(crate) async fn run(config: &Config, statement: &Arc<Statement>) {
         tokio::time::sleep(delay).await;
     }
     statement.state.send_modify(|s| s.whole.change(Status::Picked));
-    let end = execute(config, statement).await;
+    // A statement that panics must not run for ever.
+    let end = AssertUnwindSafe(execute(config, statement)).catch_unwind().await.unwrap_or_else(|_| {
+        statement.session.as_ref().inspect(|session| session.close());
+        Err(End::Failed("The local Data API has panicked: please report it with what it has logged.".to_owned()))
+    });
     statement.state.send_modify(|s| {
         for part in &mut s.parts {
             part.pass_over();
