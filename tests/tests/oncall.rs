@@ -151,8 +151,8 @@ async fn executions_that_ended_and_one_that_runs(p: &OnCall) -> Outcome {
         "running now",
         &format!("{} in Submit for ", name(&slow)),
         "dev.slow_sp is STARTED, ",
-        " s so far, Redshift query ",
-        ": statement ",
+        // The service numbers a query when it has ended.
+        " s so far: statement ",
     ]);
     let json = p.json(&["status"]).await?;
     let results: Vec<_> = json["executions"].as_array().into_iter().flatten().map(|e| e["status"].as_str()).collect();
