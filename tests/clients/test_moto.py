@@ -49,13 +49,19 @@ def started(client):
     return client.execute_statement(**TARGET, Sql="SELECT pg_sleep(20)")["Id"]
 
 
+def until(client, statement, status):
+    for _ in range(1000):
+        if client.describe_statement(Id=statement)["Status"] == status:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"it is not {status}")
+
+
 def cancelled(client):
     statement = started(client)
-    while client.describe_statement(Id=statement)["Status"] != "STARTED":
-        time.sleep(0.02)
+    until(client, statement, "STARTED")
     client.cancel_statement(Id=statement)
-    while client.describe_statement(Id=statement)["Status"] != "ABORTED":
-        time.sleep(0.02)
+    until(client, statement, "ABORTED")
     return statement
 
 

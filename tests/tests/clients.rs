@@ -2,6 +2,7 @@
 //! The checks are in tests/clients, by pytest.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use loader::tools::project;
 use redshift_data_local::postgres::Postgres;
@@ -11,6 +12,10 @@ use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
 use tests::{Outcome, failed, run, tests};
 use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Many times what a file takes.
+const LIMIT: Duration = Duration::from_secs(300);
 
 struct Api {
     api: Running,
@@ -37,7 +42,7 @@ async fn pytest(api: &Api, file: &str) -> Outcome {
     // Airflow writes a configuration of its own.
     pytest.env("AIRFLOW_HOME", api.dir.path().join("airflow")).env("HOME", api.dir.path());
     pytest.env("MOTO_SERVER", project(".tools/venv/bin/moto_server")).kill_on_drop(true);
-    let done = pytest.output().await?;
+    let done = timeout(LIMIT, pytest.output()).await.map_err(|_| failed("it has not ended"))??;
     if done.status.success() {
         return Ok(());
     }
