@@ -24,11 +24,27 @@ pub(crate) enum End {
     Aborted,
 }
 
-/// Runs one statement of a request. `begun` hears when it is understood and begins, and whether it is one that Redshift numbers.
+/// Runs one statement of a request, and has the transaction that is open fail with it, as Redshift does, also where PostgreSQL has seen
+/// nothing of what failed. `begun` hears when it is understood and begins, and whether it is one that Redshift numbers.
 ///
 /// # Errors
 /// Those of its SQL and of the connection.
 pub(crate) async fn query(
+    config: &Config,
+    client: &Client,
+    request: &Execute,
+    sql: &str,
+    begun: impl FnOnce(bool),
+) -> Result<ResultSet, End> {
+    let result = attempt(config, client, request, sql, begun).await;
+    if matches!(result, Err(End::Failed(_))) {
+        // Nothing but a failure where no transaction is open.
+        let _ = client.batch_execute("SELECT 1/0").await;
+    }
+    result
+}
+
+async fn attempt(
     config: &Config,
     client: &Client,
     request: &Execute,
@@ -94,7 +110,7 @@ fn literal(of: &Type, value: &str) -> String {
 }
 
 fn first_word(sql: &str) -> String {
-    sql.split(|c: char| !c.is_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default().to_uppercase()
+    dialect::first_words(sql, 1).concat().to_uppercase()
 }
 
 /// Whether Redshift gives it the number of a query: not to what changes no rows. [recorded: a CREATE VIEW has 0]
@@ -189,8 +205,12 @@ mod tests {
 
     #[test]
     fn rows_are_counted_where_they_change() {
-        for (sql, expected) in [("insert into t select 1", 3), (" DELETE FROM t", 3), ("CREATE TABLE t AS SELECT 1", 0)]
-        {
+        for (sql, expected) in [
+            ("insert into t select 1", 3),
+            ("/* a */ -- b\nINSERT INTO t SELECT 1", 3),
+            (" DELETE FROM t", 3),
+            ("CREATE TABLE t AS SELECT 1", 0),
+        ] {
             assert_eq!(affected_by(sql, 3), expected, "{sql}");
         }
     }

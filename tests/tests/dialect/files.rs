@@ -252,3 +252,34 @@ pub(crate) async fn nothing_outside_of_the_folder_is_read_or_written(api: &Api) 
     assert!(api.error(program).await?.contains("syntax error"));
     Ok(())
 }
+
+pub(crate) async fn a_location_is_one_bucket_and_a_failure_one_transaction(api: &Api) -> Outcome {
+    for (file, rows) in [("only/a.csv", "1\n"), ("only2/a.csv", "2\n")] {
+        api.file(file, rows)?;
+    }
+    api.rows("CREATE TABLE of_one (n INTEGER)").await?;
+    api.rows("COPY of_one FROM 's3://only' IAM_ROLE default CSV").await?;
+    assert_eq!(api.rows("SELECT n FROM of_one").await?, ["1"], "and not of a bucket whose name begins so");
+    api.rows("UNLOAD ('SELECT 3') TO 's3://only' IAM_ROLE default CSV CLEANPATH PARALLEL OFF").await?;
+    api.rows("TRUNCATE of_one").await?;
+    api.rows("COPY of_one FROM 's3://only2' IAM_ROLE default CSV").await?;
+    api.rows("COPY of_one FROM 's3://only/' IAM_ROLE default CSV").await?;
+    assert_eq!(api.rows("SELECT n FROM of_one ORDER BY n").await?, ["2", "3"], "the other bucket is left alone");
+    api.file("only3/null.csv", "0|N|\\N\n")?;
+    api.rows("CREATE TABLE of_nulls (a VARCHAR(9), b VARCHAR(9), c VARCHAR(9))").await?;
+    api.rows("COPY of_nulls FROM 's3://only3/' IAM_ROLE default NULL AS '\\N'").await?;
+    assert_eq!(api.rows("SELECT * FROM of_nulls").await?, ["0|N|NULL"]);
+    let commented = api.ended("/* a tool's */ -- comment\nINSERT INTO of_one VALUES (4), (5)").await?;
+    assert_eq!(commented.result_rows, 2);
+    let secret = "COPY of_one FROM 's3://only/' CREDENTIALS 'a=b;'\n'aws_secret_access_key=hunter2'";
+    let refused = api.ended(secret).await?;
+    assert!(refused.error().is_some_and(|e| !e.to_lowercase().contains("hunter2")), "{:?}", refused.error());
+    // The failure of what PostgreSQL never saw aborts the transaction as well.
+    let sqls =
+        ["BEGIN", "INSERT INTO of_one VALUES (9)", "COPY of_one FROM 's3://none/' IAM_ROLE default CSV", "COMMIT"];
+    let batch = api.client.batch_execute_statement().workgroup_name("w").database(api.warehouse.database());
+    let batch = batch.set_sqls(Some(sqls.map(str::to_owned).to_vec())).execution_mode("AUTO_COMMIT".into());
+    batch.wait_time_seconds(20).send().await?;
+    assert_eq!(api.rows("SELECT COUNT(*) FROM of_one WHERE n = 9").await?, ["0"]);
+    Ok(())
+}

@@ -422,6 +422,7 @@ fn main() -> ExitCode {
         a_copy_loads_the_files_of_its_prefix,
         an_external_table_has_the_rows_of_its_registered_partitions,
         a_copy_loads_parquet_by_position,
+        a_location_is_one_bucket_and_a_failure_one_transaction,
         an_external_table_has_the_rows_of_its_parquet_files_by_name,
         a_copy_takes_compressed_files_and_the_options_that_are_common,
         a_copy_that_fails_loads_nothing,

@@ -139,7 +139,8 @@ pub(super) const GAP: char = '\u{1}';
 
 /// Whether `#` comes after a value: it is the operator of bits then.
 fn follows_value(tokens: &[Token<'_>]) -> bool {
-    const BEFORE_A_TABLE: [&str; 9] = ["from", "join", "into", "table", "update", "exists", "on", "using", ","];
+    const BEFORE_A_TABLE: [&str; 10] =
+        ["copy", "from", "join", "into", "table", "update", "exists", "on", "using", ","];
     tokens.last().is_none_or(|last| !last.is_any(&BEFORE_A_TABLE))
 }
 

@@ -70,6 +70,12 @@ pub fn translate(sql: &str) -> Result<Vec<String>, Refused> {
     Ok(all)
 }
 
+/// The words that some SQL begins with, in small letters, whatever comments come before and between.
+pub(crate) fn first_words(sql: &str, most: usize) -> Vec<String> {
+    let Ok(lexed) = lex::lex(sql) else { return Vec::new() };
+    lexed.tokens.iter().take(most).map(lex::Token::lower).collect()
+}
+
 /// A file of statements in PostgreSQL's words.
 ///
 /// # Errors

@@ -165,7 +165,14 @@ impl Written {
             }
             "quote" => self.quote = Some(needed()?),
             "delimiter" => self.delimiter = Some(needed()?),
-            "null" => self.text.null = needed()?,
+            // Not what a backslash makes of them elsewhere. [Amazon Redshift Database Developer Guide, "Data format parameters", NULL AS]
+            "null" => {
+                self.text.null = match value.map(|t| t.text) {
+                    Some("'\\N'") => "\\N".to_owned(),
+                    Some("'\\0'" | "'\\000'") => "\0".to_owned(),
+                    _ => needed()?,
+                }
+            }
             "ignoreheader" => self.text.header = number()?,
             "encoding"
                 if literal.as_deref().or(value.map(|t| t.text)).is_some_and(|e| e.eq_ignore_ascii_case("utf8")) => {}
@@ -241,7 +248,17 @@ fn refused(option: &str) -> Refused {
         "encrypted" | "master_symmetric_key" => "files that are not encrypted on the client's side",
         _ => "the README lists the options that are done",
     };
-    Refused::lacking(format!("the option {} of COPY", option.to_uppercase()), instead)
+    // What is no word may be a secret.
+    if is_word(option) {
+        Refused::lacking(format!("the option {} of COPY", option.to_uppercase()), instead)
+    } else {
+        wrong()
+    }
+}
+
+/// Whether an option has the form of one.
+pub(super) fn is_word(option: &str) -> bool {
+    option.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A format of Redshift's as PostgreSQL has it: HH is of 24 hours.

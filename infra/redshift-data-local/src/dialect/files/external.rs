@@ -9,6 +9,7 @@ use super::parquet::By;
 use super::table::{Long, Rules, Target};
 use super::text::{Quotes, Text, Width, byte};
 use super::{Failed, Format, Refused};
+use crate::dialect::first_words;
 
 /// Brings the rows of the external tables up to their files, if those have changed: all files of a table without partition keys, of
 /// another those of its registered partitions. SQL that may repair a table runs whether they can be read or not.
@@ -26,8 +27,8 @@ pub(crate) async fn refresh(client: &Client, folder: &Path, sqls: impl Iterator<
 
 /// Whether SQL is of those that change an external table itself: a table whose files cannot be read must not stop its own repair.
 fn repairs(sql: &str) -> bool {
-    let words = sql.split_whitespace().take(2).map(str::to_lowercase).collect::<Vec<_>>().join(" ");
-    words.starts_with("drop ") || words.starts_with("alter ") || words == "create external"
+    let words = first_words(sql, 2);
+    matches!(words.first().map(String::as_str), Some("drop" | "alter")) || words == ["create", "external"]
 }
 
 async fn all(client: &Client, folder: &Path) -> Result<(), Failed> {

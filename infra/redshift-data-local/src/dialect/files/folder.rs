@@ -106,14 +106,17 @@ impl File {
 pub(super) struct Folder<'a>(pub(super) &'a Path);
 
 impl Folder<'_> {
-    /// Bucket and key of a URL.
-    fn key(url: &str) -> Result<&str, Refused> {
-        let key = url.strip_prefix("s3://").unwrap_or_default();
+    /// Bucket and key of a URL. Where only a bucket is named, it is the whole of it, and of no other.
+    fn key(url: &str) -> Result<String, Refused> {
+        let mut key = url.strip_prefix("s3://").unwrap_or_default().to_owned();
         if key.is_empty() || key.starts_with('/') {
             return Err(Refused::Wrong(format!("{url:?} has no bucket: it is s3://bucket/key")));
         }
         if key.split('/').any(|part| [".", ".."].contains(&part)) || key.contains('\0') {
             return Err(Refused::Wrong(format!("{url:?} leaves its bucket")));
+        }
+        if !key.contains('/') {
+            key.push('/');
         }
         Ok(key)
     }
@@ -136,7 +139,7 @@ impl Folder<'_> {
     /// The files under a location, in their order: every file of whose path it is the beginning. Those that are hidden are none.
     pub(super) fn files(self, location: &str) -> Result<Vec<File>, Failed> {
         let key = Self::key(location)?;
-        let (parent, prefix) = key.rsplit_once('/').unwrap_or(("", key));
+        let (parent, prefix) = key.rsplit_once('/').unwrap_or_default();
         let parent = self.0.join(parent);
         let mut found = Vec::new();
         let mut open = vec![parent.clone()];
@@ -157,7 +160,7 @@ impl Folder<'_> {
                 self.inside(&path, &url)?;
                 if path.is_dir() {
                     open.push(path);
-                } else {
+                } else if path.is_file() {
                     found.push(File { url, path });
                 }
             }
@@ -182,7 +185,7 @@ impl Folder<'_> {
         let key = Self::key(url)?;
         std::fs::create_dir_all(self.0).map_err(failed)?;
         let mut parent = self.0.to_path_buf();
-        let (folders, name) = key.rsplit_once('/').unwrap_or(("", key));
+        let (folders, name) = key.rsplit_once('/').unwrap_or_default();
         for part in folders.split('/') {
             parent.push(part);
             match std::fs::create_dir(&parent) {

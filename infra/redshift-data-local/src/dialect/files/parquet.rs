@@ -31,9 +31,14 @@ pub(super) enum Unread {
     Incompatible { column: String, of: String, schema: String },
     #[error("has a value of the column {0:?} that Redshift cannot hold")]
     Value(String),
+    #[error("has a row group of {0} rows; the local Data API reads {MOST_ROWS} at most")]
+    Rows(i64),
     #[error("is compressed with {0}, which the local Data API does not read: use SNAPPY, GZIP or no compression")]
     Compressed(String),
 }
+
+/// The rows of a group are a claim of the file, for which memory is taken before one of them is seen.
+const MOST_ROWS: usize = 10_000_000;
 
 /// How the columns of a file are those of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +82,9 @@ pub(super) fn rows(bytes: Vec<u8>, columns: &[Column], by: By) -> Result<Rows, U
     let mut rows = Vec::new();
     for n in 0..file.num_row_groups() {
         let group = file.get_row_group(n)?;
-        let count = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+        let rows_of_group = group.metadata().num_rows();
+        let count = usize::try_from(rows_of_group).ok().filter(|n| *n <= MOST_ROWS);
+        let count = count.ok_or(Unread::Rows(rows_of_group))?;
         for chunk in group.metadata().columns() {
             if !matches!(chunk.compression(), Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_)) {
                 let name = chunk.compression().to_string();

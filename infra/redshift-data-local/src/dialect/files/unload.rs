@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::copy::is_word;
 use super::folder::{Compression, Folder};
 use super::parquet::{self, Kind};
 use super::table::NO_KEY;
@@ -198,6 +199,8 @@ impl Written {
                 return Ok(1);
             }
             "encrypted" => return Ok(next(&["auto"])),
+            // What is no word may be a secret.
+            _ if !is_word(option) => return Err(wrong()),
             _ => {
                 let instead = match option {
                     "bzip2" => "GZIP or ZSTD",
@@ -222,6 +225,9 @@ impl Written {
     }
 
     fn finish(self, select: String, mut to: String) -> Result<Unload, Refused> {
+        if to.strip_prefix("s3://").is_some_and(|key| !key.is_empty() && !key.contains('/')) {
+            to.push('/');
+        }
         let together =
             |one: &str, other: &str| Refused::Wrong(format!("{one} is not supported for UNLOAD with {other}"));
         let format = match &self.formats[..] {
