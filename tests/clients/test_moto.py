@@ -11,7 +11,7 @@ import time
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from conftest import TARGET, _once
+from conftest import TARGET, once
 from model import Checked
 
 UNKNOWN = "5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b"
@@ -30,7 +30,7 @@ def moto():
                 if there.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield boto3.client("redshift-data", endpoint_url=f"http://127.0.0.1:{port}", config=_once)
+        yield boto3.client("redshift-data", endpoint_url=f"http://127.0.0.1:{port}", config=once)
         server.terminate()
 
 

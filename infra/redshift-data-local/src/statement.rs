@@ -108,6 +108,10 @@ impl Part {
         }
     }
 
+    fn has_result_set(&self) -> bool {
+        self.result.as_deref().is_some_and(ResultSet::has_columns)
+    }
+
     fn describe(&self, id: &str) -> Map<String, Value> {
         let result = self.result.as_deref();
         let mut fields = Map::new();
@@ -118,7 +122,7 @@ impl Part {
         let (nanos, query_id) =
             if self.status.has_ended() && self.begun { (self.nanos, self.query_id.unwrap_or(0)) } else { (-1, 0) };
         fields.insert("Duration".into(), json!(nanos));
-        fields.insert("HasResultSet".into(), json!(result.is_some_and(ResultSet::has_columns)));
+        fields.insert("HasResultSet".into(), json!(self.has_result_set()));
         fields.insert("ResultRows".into(), json!(result.map_or(-1, |r| r.rows_or_affected)));
         fields.insert("ResultSize".into(), json!(result.map_or(-1, |r| r.size)));
         fields.insert("RedshiftQueryId".into(), json!(query_id));
@@ -126,6 +130,13 @@ impl Part {
             fields.insert("Error".into(), json!(error));
         }
         fields
+    }
+}
+
+impl State {
+    /// Of a batch, whether any of its statements has one. [API model]
+    fn has_result_set(&self) -> bool {
+        self.whole.has_result_set() || self.parts.iter().any(Part::has_result_set)
     }
 }
 
@@ -189,15 +200,17 @@ impl Statement {
         fields
     }
 
-    /// The answer of ExecuteStatement; `waited` adds the status, as the service does.
+    /// The answer of ExecuteStatement; `waited` adds the status, as the service does, and the two members that came to the model with it.
     pub(crate) fn accepted(&self, waited: bool) -> Value {
         let mut fields = self.target();
         fields.insert("Id".into(), json!(self.id));
         if waited {
             let state = self.state.borrow();
             fields.insert("Status".into(), json!(state.whole.status));
-            let has_result = state.whole.result.as_deref().is_some_and(ResultSet::has_columns);
-            fields.insert("HasResultSet".into(), json!(has_result));
+            fields.insert("HasResultSet".into(), json!(state.has_result_set()));
+            if let Some(pid) = state.pid {
+                fields.insert("RedshiftPid".into(), json!(pid));
+            }
         }
         Value::Object(fields)
     }
@@ -217,8 +230,7 @@ impl Statement {
         if let Some(sqls) = &self.request.sqls {
             let mode = self.request.execution_mode.as_deref().unwrap_or("TRANSACTION");
             fields.insert("ExecutionMode".into(), json!(mode));
-            let has_results = state.parts.iter().any(|p| p.result.as_deref().is_some_and(ResultSet::has_columns));
-            fields.insert("HasResultSet".into(), json!(has_results));
+            fields.insert("HasResultSet".into(), json!(state.has_result_set()));
             let parts = state.parts.iter().zip(sqls).enumerate().map(|(n, (part, sql))| {
                 let mut fields = part.describe(&format!("{}:{}", self.id, n + 1));
                 fields.insert("QueryString".into(), json!(sql));
