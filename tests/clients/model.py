@@ -103,6 +103,15 @@ def present(value, path=""):
             yield from present(member, f"{path}{name}.")
 
 
+def requests(client, target, id):
+    """Each operation, and a request with what its model requires and with where to look."""
+    values = {"Id": id, "Sql": "SELECT 1", "Sqls": ["SELECT 1"], **target}
+    for name in client.meta.service_model.operation_names:
+        shape = client.meta.service_model.operation_model(name).input_shape
+        has = set(shape.required_members) | (target.keys() & shape.members.keys())
+        yield name, {member: values[member] for member in has}
+
+
 class Seen:
     """What of the model has been answered so far."""
 

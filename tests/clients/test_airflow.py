@@ -1,7 +1,13 @@
 """Airflow's hook and operator run by the local Data API as by the service's."""
 
+from unittest.mock import Mock
+
 import pytest
-from airflow.providers.amazon.aws.hooks.redshift_data import RedshiftDataHook, RedshiftDataQueryFailedError
+from airflow.providers.amazon.aws.hooks.redshift_data import (
+    RedshiftDataHook,
+    RedshiftDataQueryAbortedError,
+    RedshiftDataQueryFailedError,
+)
 from airflow.providers.amazon.aws.operators.redshift_data import RedshiftDataOperator
 
 TARGET = {"workgroup_name": "w-1", "database": "ecommerce_db"}
@@ -37,10 +43,24 @@ def test_a_failure_is_raised_with_its_text(hook, sql):
         hook.execute_query(sql, **TARGET, poll_interval=0.1)
 
 
-def test_what_runs_is_not_finished(hook):
+def test_what_runs_is_not_finished_and_a_cancel_is_raised(hook):
     ran = hook.execute_query("SELECT pg_sleep(20)", **TARGET, wait_for_completion=False)
     assert not hook.check_query_is_finished(ran.statement_id)
     hook.conn.cancel_statement(Id=ran.statement_id)
+    with pytest.raises(RedshiftDataQueryAbortedError, match="cancelled on user's request"):
+        hook.wait_for_results(ran.statement_id, poll_interval=0.1)
+
+
+def test_a_primary_key_is_not_found(hook, other):
+    """On Redshift it is ["a", "b"]. Here keys are left out, of information_schema as well, as the README lists."""
+    hook.execute_query(f"CREATE TABLE {other} (a INT, b INT, c INT, PRIMARY KEY (a, b))", **TARGET, poll_interval=0.1)
+    # The hook does not quote names.
+    assert hook.get_table_primary_key(f"'{other}'", schema="'public'", **TARGET, poll_interval=0.1) is None
+
+
+def test_a_target_that_is_not_there_is_refused(hook):
+    with pytest.raises(hook.conn.exceptions.ValidationException, match="Redshift endpoint doesn't exist in this region"):
+        hook.execute_query("SELECT 1", workgroup_name="nowhere", database="ecommerce_db")
 
 
 def operator(**options):
@@ -65,3 +85,26 @@ def test_the_operator_cancels_what_is_killed():
     [load.statement_id] = load.execute({})
     load.on_kill()
     assert load.hook.conn.describe_statement(Id=load.statement_id, WaitTimeSeconds=10)["Status"] == "ABORTED"
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1/0", ["SELECT 1", "SELECT 1/0"]])
+def test_the_operator_fails_with_the_statement(sql):
+    with pytest.raises(RedshiftDataQueryFailedError, match="FAILED"):
+        operator(sql=sql).execute({})
+
+
+def test_the_operator_hands_its_session_on():
+    task = Mock()
+    operator(sql="CREATE TEMP TABLE handed (a INT)", session_keep_alive_seconds=60).execute({"ti": task})
+    session = task.xcom_push.call_args.kwargs["value"]
+    read = RedshiftDataOperator(
+        task_id="read",
+        aws_conn_id=None,
+        region_name="us-east-1",
+        poll_interval=0.1,
+        session_id=session,
+        sql="SELECT COUNT(*) FROM handed",
+        return_sql_result=True,
+    )
+    [page] = read.execute({"ti": task})
+    assert page["Records"] == [[{"longValue": 0}]]
