@@ -2,6 +2,7 @@
 //! other, and stops it.
 
 pub mod chaos;
+pub mod database;
 pub mod engines;
 pub mod glue;
 pub mod host;

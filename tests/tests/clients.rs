@@ -5,11 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use loader::tools::project;
-use redshift_data_local::postgres::Postgres;
-use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres;
-use redshift_local::warehouse::Warehouse;
+use tests::database::Database;
 use tests::{Outcome, failed, run, tests};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -19,17 +16,14 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 struct Api {
     api: Running,
-    postgres: Postgres,
-    dir: Folder,
+    database: Database,
 }
 
 async fn start() -> Api {
-    let dir = Folder::new().expect("a folder");
-    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
-    let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-    let config = Config::new(warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);
+    let database = Database::start().await;
+    let config = Config::new(database.warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);
     let api = Running::start(config).await.expect("the Data API");
-    Api { api, postgres, dir }
+    Api { api, database }
 }
 
 /// Passes the checks of a file.
@@ -40,7 +34,7 @@ async fn pytest(api: &Api, file: &str) -> Outcome {
     pytest.env("AWS_ENDPOINT_URL_REDSHIFT_DATA", &api.api.url).env("AWS_DEFAULT_REGION", "us-east-1");
     pytest.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local");
     // Airflow writes a configuration of its own.
-    pytest.env("AIRFLOW_HOME", api.dir.path().join("airflow")).env("HOME", api.dir.path());
+    pytest.env("AIRFLOW_HOME", api.database.path().join("airflow")).env("HOME", api.database.path());
     pytest.env("MOTO_SERVER", project(".tools/venv/bin/moto_server")).kill_on_drop(true);
     let done = timeout(LIMIT, pytest.output()).await.map_err(|_| failed("it has not ended"))??;
     if done.status.success() {
@@ -70,7 +64,7 @@ fn main() -> ExitCode {
         tests![every_answer_is_of_the_model, aws_sdk_for_pandas_reads, airflow_runs, moto_differs_where_it_is_written];
     let stop = async |api: Api| {
         api.api.stop().await;
-        api.postgres.stop().await;
+        api.database.stop().await;
     };
     run(tests, start, stop)
 }

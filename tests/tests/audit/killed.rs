@@ -13,7 +13,7 @@ pub(crate) async fn killed_between_a_digest_or_clean_runs_and_their_mark_nothing
         for committed in [false, true] {
             a.fresh(RUNS).await?;
             if clean {
-                a.warehouse
+                a.database.warehouse
                     .run("UPDATE dev.orders_audit SET status = 'RESOLVED', notified_at = GETDATE(), resolved_at = GETDATE()")
                     .await?;
             }
@@ -42,12 +42,12 @@ pub(crate) async fn killed_between_a_digest_or_clean_runs_and_their_mark_nothing
             let at_once = if messages == 1 { RUNS } else { first };
             let expected = i64::try_from(if committed { at_once } else { 0 })?;
             for _ in 0..300 {
-                if a.warehouse.number(&marked).await? == expected {
+                if a.database.warehouse.number(&marked).await? == expected {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            assert_eq!(a.warehouse.number(&marked).await?, expected, "{settings:?}");
+            assert_eq!(a.database.warehouse.number(&marked).await?, expected, "{settings:?}");
             let before = a.sink.runs();
             assert_eq!(before.values().sum::<usize>(), first, "{settings:?}");
             let again = if committed { messages - first } else { messages };
@@ -55,7 +55,7 @@ pub(crate) async fn killed_between_a_digest_or_clean_runs_and_their_mark_nothing
             let answer = if clean { counts(unresolved, 0, again) } else { counts(unresolved, again, 0) };
             assert_eq!(a.notify("e-1", &settings).await?, Ok(answer), "{settings:?}, committed: {committed}");
             assert_eq!(a.sink.runs().len(), messages, "every message was sent, and no other");
-            assert_eq!(a.warehouse.number(&marked).await?, i64::try_from(RUNS)?, "{settings:?}");
+            assert_eq!(a.database.warehouse.number(&marked).await?, i64::try_from(RUNS)?, "{settings:?}");
         }
     }
     Ok(())

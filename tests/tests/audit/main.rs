@@ -6,14 +6,11 @@ mod tables;
 
 use loader::tools;
 use redshift_data_local::faults::{Fault, FaultKind};
-use redshift_data_local::postgres::Postgres;
-use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
-use redshift_local::postgres;
-use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
+use tests::database::Database;
 use tests::host::{Function, Invoked};
 use tests::sink::Sink;
 use tests::{Any, Outcome, failed, run, tests};
@@ -31,23 +28,19 @@ const RUNS: usize = 700;
 const MAY_REPEAT: usize = 500 + 80;
 
 struct Audit {
-    warehouse: Warehouse,
     api: Running,
     sink: Sink,
     sink_url: String,
-    postgres: Postgres,
-    _dir: Folder,
+    database: Database,
 }
 
 async fn start() -> Audit {
-    let dir = Folder::new().expect("a folder");
-    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
-    let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-    warehouse.reset().await.expect("tables");
-    let api = Running::start(Config::new(warehouse.config().clone(), vec![])).await.expect("the Data API");
+    let database = Database::start().await;
+    database.warehouse.reset().await.expect("tables");
+    let api = Running::start(Config::new(database.warehouse.config().clone(), vec![])).await.expect("the Data API");
     let sink = Sink::default();
     let sink_url = sink.start().await.expect("a sink");
-    Audit { warehouse, api, sink, sink_url, postgres, _dir: dir }
+    Audit { api, sink, sink_url, database }
 }
 
 impl Audit {
@@ -55,12 +48,12 @@ impl Audit {
     async fn fresh(&self, runs: usize) -> Outcome {
         self.api.service.faults().set(vec![]);
         self.sink.reset(None);
-        self.warehouse.reset().await?;
+        self.database.warehouse.reset().await?;
         let rows = format!(
             "INSERT INTO dev.orders_audit (mismatch_key, run_id, order_id, kind, status, changed_in) \
              SELECT 'DIFFERENT:' || n || ':1', n, 1, 'DIFFERENT', 'NEW', 1 FROM generate_series(1, {runs}) n"
         );
-        Ok(self.warehouse.run(&rows).await?)
+        Ok(self.database.warehouse.run(&rows).await?)
     }
 
     async fn function(&self, more: &[(&str, &str)]) -> Any<Function> {
@@ -68,7 +61,7 @@ impl Audit {
             ("AWS_ENDPOINT_URL_REDSHIFT_DATA", self.api.url.as_str()),
             ("AWS_ENDPOINT_URL_SNS", &self.sink_url),
             ("WORKGROUP_NAME", "w-1"),
-            ("DATABASE", self.warehouse.database()),
+            ("DATABASE", self.database.warehouse.database()),
             ("TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:topic"),
         ];
         let bootstrap = Command::new(tools::bootstrap("orders-audit-fn")?);
@@ -88,7 +81,7 @@ impl Audit {
     }
 
     async fn marked(&self) -> Any<i64> {
-        Ok(self.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await?)
+        Ok(self.database.warehouse.number("SELECT COUNT(*) FROM dev.orders_audit WHERE status = 'NOTIFIED'").await?)
     }
 
     async fn until_marked(&self, rows: i64) -> Outcome {
@@ -121,10 +114,11 @@ async fn a_reminder_comes_when_it_is_due_or_something_has_changed(a: &Audit) -> 
     let remind = [("REMIND_AFTER_HOURS", "24")];
     assert_eq!(a.notify("e-1", &remind).await?, Ok(counts(3, 3, 0)));
     assert_eq!(a.notify("e-2", &remind).await?, Ok(counts(3, 0, 0)));
-    a.warehouse
+    a.database
+        .warehouse
         .run("UPDATE dev.orders_audit SET notified_at = notified_at - INTERVAL '25 hours' WHERE run_id = 1")
         .await?;
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW', changed_in = 2 WHERE run_id = 2").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW', changed_in = 2 WHERE run_id = 2").await?;
     a.sink.reset(None);
     assert_eq!(a.notify("e-3", &remind).await?, Ok(counts(3, 2, 0)));
     let mut sent: Vec<_> = a.sink.runs().into_keys().collect();
@@ -136,21 +130,25 @@ async fn a_reminder_comes_when_it_is_due_or_something_has_changed(a: &Audit) -> 
 /// A row that an older version told of has no count: people were told once at least.
 async fn a_row_from_before_the_count_has_been_told_of(a: &Audit) -> Outcome {
     a.fresh(1).await?;
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_at = GETDATE()").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_at = GETDATE()").await?;
     for (execution, told) in [("e-1", 2), ("e-2", 3), ("e-2", 3)] {
         a.notify(execution, &[]).await?.expect("told");
-        assert_eq!(a.warehouse.number("SELECT CAST(notified_count AS BIGINT) FROM dev.orders_audit").await?, told);
+        assert_eq!(
+            a.database.warehouse.number("SELECT CAST(notified_count AS BIGINT) FROM dev.orders_audit").await?,
+            told
+        );
     }
     Ok(())
 }
 
 async fn a_silenced_run_is_counted_and_not_sent(a: &Audit) -> Outcome {
     a.fresh(2).await?;
-    a.warehouse
+    a.database
+        .warehouse
         .run("UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 1")
         .await?;
     assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(2, 1, 0)));
-    a.warehouse.run("UPDATE dev.orders_audit SET silenced_until = GETDATE() - INTERVAL '1 hours'").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET silenced_until = GETDATE() - INTERVAL '1 hours'").await?;
     assert_eq!(a.notify("e-2", &[]).await?, Ok(counts(2, 2, 0)));
     Ok(())
 }
@@ -158,9 +156,9 @@ async fn a_silenced_run_is_counted_and_not_sent(a: &Audit) -> Outcome {
 async fn a_clean_run_is_said_once_and_only_if_it_was_told(a: &Audit) -> Outcome {
     a.fresh(3).await?;
     let resolved = [("NOTIFY_RESOLVED", "true"), ("REMIND_AFTER_HOURS", "24")];
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 3").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 3").await?;
     assert_eq!(a.notify("e-1", &resolved).await?, Ok(counts(2, 2, 0)), "run 3 was never told of");
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 1").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'RESOLVED' WHERE run_id = 1").await?;
     assert_eq!(a.notify("e-2", &resolved).await?, Ok(counts(1, 0, 1)));
     assert_eq!(a.notify("e-3", &resolved).await?, Ok(counts(1, 0, 0)));
     Ok(())
@@ -177,7 +175,7 @@ async fn above_the_limit_a_digest_goes_out_once(a: &Audit) -> Outcome {
 
 async fn another_audit_table_is_configuration(a: &Audit) -> Outcome {
     a.fresh(0).await?;
-    a.warehouse
+    a.database.warehouse
         .run(
             "CREATE TABLE dev.\"Stock audit\" (LIKE dev.orders_audit);
              ALTER TABLE dev.\"Stock audit\" DROP COLUMN run_id;
@@ -201,7 +199,8 @@ async fn another_audit_table_is_configuration(a: &Audit) -> Outcome {
 /// As long as a VARCHAR can be, of what grows in SQL and in JSON; and what could be taken for something else.
 async fn no_id_is_too_long_or_taken_for_another(a: &Audit) -> Outcome {
     a.fresh(0).await?;
-    a.warehouse
+    a.database
+        .warehouse
         .run(
             "CREATE TABLE dev.by_text (LIKE dev.orders_audit);
              ALTER TABLE dev.by_text DROP COLUMN run_id;
@@ -216,7 +215,7 @@ async fn no_id_is_too_long_or_taken_for_another(a: &Audit) -> Outcome {
     assert_eq!(a.notify("e-1", &[table]).await?, Ok(counts(20, 20, 0)));
     let sent = a.sink.runs();
     assert!(sent.len() == 20 && ["NULL", "'NULL'", "(empty)", "'(empty)'"].iter().all(|id| sent.contains_key(*id)));
-    assert_eq!(a.warehouse.number("SELECT COUNT(*) FROM dev.by_text WHERE status = 'NOTIFIED'").await?, 20);
+    assert_eq!(a.database.warehouse.number("SELECT COUNT(*) FROM dev.by_text WHERE status = 'NOTIFIED'").await?, 20);
     assert_eq!(a.notify("e-1", &[table]).await?, Ok(counts(20, 0, 0)), "all are marked");
     assert_eq!(a.notify("e-2", &[table, ("MAX_NOTIFICATIONS", "19")]).await?, Ok(counts(20, 1, 0)), "a digest");
     assert_eq!(a.notify("e-2", &[table, ("MAX_NOTIFICATIONS", "19")]).await?, Ok(counts(20, 0, 0)));
@@ -231,7 +230,7 @@ async fn what_an_overlapping_audit_adds_is_not_lost(a: &Audit) -> Outcome {
     let function = a.function(&remind).await?;
     let answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
     a.sink.held().await;
-    a.warehouse
+    a.database.warehouse
         .run("INSERT INTO dev.orders_audit (run_id, order_id, kind, status, changed_in) VALUES (7, 2, 'DIFFERENT', 'NEW', 2)")
         .await?;
     a.sink.release();
@@ -258,7 +257,7 @@ async fn two_overlapping_executions_lose_nothing(a: &Audit) -> Outcome {
 async fn a_retry_after_another_execution_sends_nothing_twice(a: &Audit) -> Outcome {
     a.fresh(20).await?;
     // As an older version of the function has left them.
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_by = 'e-0'").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'NOTIFIED', notified_by = 'e-0'").await?;
     for execution in ["e-1", "e-2", "e-10"] {
         assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 20, 0)), "{execution}");
     }
@@ -266,11 +265,11 @@ async fn a_retry_after_another_execution_sends_nothing_twice(a: &Audit) -> Outco
         assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 0, 0)), "{execution} again");
     }
     let remembered = "SELECT COUNT(*) FROM dev.orders_audit WHERE notified_by = 'e-10|e-2|e-1|e-0'";
-    assert_eq!(a.warehouse.number(remembered).await?, 20);
+    assert_eq!(a.database.warehouse.number(remembered).await?, 20);
     // What changes is told by a retry too; its execution is remembered once, and as many as find room.
-    a.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW' WHERE run_id = 1").await?;
+    a.database.warehouse.run("UPDATE dev.orders_audit SET status = 'NEW' WHERE run_id = 1").await?;
     assert_eq!(a.notify("e-1", &[]).await?, Ok(counts(20, 1, 0)));
-    assert_eq!(a.warehouse.number(remembered).await?, 20);
+    assert_eq!(a.database.warehouse.number(remembered).await?, 20);
     let long: Vec<_> = (0..3).map(|n| format!("{n}{}", "x".repeat(249))).collect();
     for execution in &long {
         assert_eq!(a.notify(execution, &[]).await?, Ok(counts(20, 20, 0)));
@@ -283,7 +282,8 @@ async fn a_retry_after_another_execution_sends_nothing_twice(a: &Audit) -> Outco
 async fn a_silenced_run_stays_silent_when_it_gets_a_new_row(a: &Audit) -> Outcome {
     for limit in [&[][..], &[("MAX_NOTIFICATIONS", "1")]] {
         a.fresh(3).await?;
-        a.warehouse
+        a.database
+            .warehouse
             .run(
                 "UPDATE dev.orders_audit SET silenced_until = GETDATE() + INTERVAL '7 days' WHERE run_id = 1;
                  INSERT INTO dev.orders_audit (run_id, order_id, kind, status, changed_in) VALUES
@@ -294,7 +294,7 @@ async fn a_silenced_run_stays_silent_when_it_gets_a_new_row(a: &Audit) -> Outcom
         assert_eq!(a.notify("e-1", limit).await?, Ok(counts(3, told, 0)));
         assert!(!a.sink.runs().contains_key("1"));
         assert_eq!(a.marked().await?, 3, "a silenced run is not marked as told of: {limit:?}");
-        a.warehouse.run("UPDATE dev.orders_audit SET silenced_until = NULL").await?;
+        a.database.warehouse.run("UPDATE dev.orders_audit SET silenced_until = NULL").await?;
         assert_eq!(a.notify("e-1", limit).await?, Ok(counts(3, 1, 0)), "it has not been told of");
     }
     Ok(())
@@ -308,14 +308,15 @@ async fn a_run_that_is_resolved_before_its_mark_is_said_to_be_clean(a: &Audit) -
     let function = a.function(&resolved).await?;
     let answer = function.begin(json!({"ExecutionId": "e-1"}), TIME).await?;
     a.sink.held().await;
-    a.warehouse
+    a.database
+        .warehouse
         .run("UPDATE dev.orders_audit SET status = 'RESOLVED', resolved_at = GETDATE() WHERE run_id = 2")
         .await?;
     a.sink.release();
     assert_eq!(tokio::time::timeout(TIME, answer).await??, Ok(counts(3, 3, 1)));
     function.kill().await;
     let kept = "SELECT COUNT(*) FROM dev.orders_audit WHERE run_id = 2 AND status = 'RESOLVED' AND closed_by = 'e-1'";
-    assert_eq!(a.warehouse.number(kept).await?, 1);
+    assert_eq!(a.database.warehouse.number(kept).await?, 1);
     assert_eq!(a.notify("e-2", &resolved).await?, Ok(counts(2, 0, 0)));
     Ok(())
 }
@@ -323,7 +324,8 @@ async fn a_run_that_is_resolved_before_its_mark_is_said_to_be_clean(a: &Audit) -
 /// Switching it on reports no old runs; many clean runs make one digest.
 async fn what_became_clean_long_ago_is_no_news_and_many_are_one_digest(a: &Audit) -> Outcome {
     a.fresh(RUNS).await?;
-    a.warehouse
+    a.database
+        .warehouse
         .run(
             "UPDATE dev.orders_audit SET status = 'RESOLVED', notified_at = GETDATE() - INTERVAL '9 days', \
              resolved_at = GETDATE() - CASE WHEN run_id <= 100 THEN INTERVAL '1 days' ELSE INTERVAL '8 days' END; \
@@ -334,7 +336,7 @@ async fn what_became_clean_long_ago_is_no_news_and_many_are_one_digest(a: &Audit
     assert_eq!(a.notify("e-1", &settings).await?, Ok(counts(0, 0, 1)));
     assert_eq!(a.sink.runs(), [("DIGEST".to_owned(), 1)].into());
     let closed = "SELECT COUNT(*) FROM dev.orders_audit WHERE closed_by = 'e-1'";
-    assert_eq!(a.warehouse.number(closed).await?, 101);
+    assert_eq!(a.database.warehouse.number(closed).await?, 101);
     assert_eq!(a.notify("e-2", &settings).await?, Ok(counts(0, 0, 0)));
     Ok(())
 }
@@ -377,7 +379,7 @@ fn main() -> ExitCode {
     ];
     let stop = async |a: Audit| {
         a.api.stop().await;
-        a.postgres.stop().await;
+        a.database.stop().await;
     };
     run(tests, start, stop)
 }

@@ -149,18 +149,20 @@ impl Public {
 
 pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) -> Outcome {
     a.fresh(0).await?;
-    a.warehouse
+    a.database
+        .warehouse
         .run("DROP SCHEMA IF EXISTS s3 CASCADE; DROP SCHEMA IF EXISTS dwh CASCADE; CREATE SCHEMA s3; CREATE SCHEMA dwh")
         .await?;
     let mut all = Vec::new();
     for public in &TABLES {
         let sql = Declaration::parse(public.name, &public.declaration())?.sql()?;
-        a.warehouse.run(&public.tables()).await?;
-        a.warehouse.run(&sql).await?;
+        a.database.warehouse.run(&public.tables()).await?;
+        a.database.warehouse.run(&sql).await?;
         let (name, key, (run, _)) = (public.name, public.key[0], split(public.run));
         let changed =
             public.columns.iter().map(|column| split(column)).find(|(_, of)| of.starts_with("DECIMAL")).expect("one").0;
-        a.warehouse
+        a.database
+            .warehouse
             .run(&format!(
                 "DELETE FROM dwh.{name} WHERE {key} = 7;
                  UPDATE dwh.{name} SET {changed} = {changed} + 1 WHERE {key} = 120;
@@ -169,12 +171,12 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
             ))
             .await?;
         let audit = format!("CALL dwh.audit_{name}_sp()");
-        a.warehouse.run(&audit).await?;
+        a.database.warehouse.run(&audit).await?;
         let rows = format!(
             "SELECT kind || ' ' || differing_columns || ' ' || COALESCE(CAST({key} AS VARCHAR), '-') || ' ' || row_count \
              FROM dwh.{name}_audit WHERE status <> 'RESOLVED' ORDER BY 1"
         );
-        let found: Vec<String> = a.warehouse.rows(&rows).await?.iter().map(|row| row.get(0)).collect();
+        let found: Vec<String> = a.database.warehouse.rows(&rows).await?.iter().map(|row| row.get(0)).collect();
         let expected = [
             format!("DIFFERENT {changed} 120 1"),
             "DUPLICATE_IN_REDSHIFT  230 1".to_owned(),
@@ -188,7 +190,11 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
         let time = public.time.unwrap_or("first_seen_at");
         let settings = [("AUDIT_TABLES", table.as_str()), ("AUDIT_KEY_COLUMN", run), ("AUDIT_TIME_COLUMN", time)];
         assert_eq!(a.notify("e-1", &settings).await?, Ok(counts(4, 4, 0)), "{name}");
-        let runs = a.warehouse.rows(&format!("SELECT DISTINCT CAST({run} AS VARCHAR) FROM {table} ORDER BY 1")).await?;
+        let runs = a
+            .database
+            .warehouse
+            .rows(&format!("SELECT DISTINCT CAST({run} AS VARCHAR) FROM {table} ORDER BY 1"))
+            .await?;
         let runs: Vec<String> = runs.iter().map(|row| row.get(0)).collect();
         let mut told: Vec<_> = a.sink.runs().into_keys().collect();
         told.sort();
@@ -200,10 +206,13 @@ pub(crate) async fn tables_of_public_benchmarks_are_audited_and_told(a: &Audit) 
     told_in_one_execution(a, &all).await?;
     for public in &TABLES {
         let name = public.name;
-        a.warehouse.run(&format!("TRUNCATE dwh.{name}; INSERT INTO dwh.{name} SELECT * FROM s3.{name}")).await?;
-        a.warehouse.run(&format!("CALL dwh.audit_{name}_sp()")).await?;
+        a.database
+            .warehouse
+            .run(&format!("TRUNCATE dwh.{name}; INSERT INTO dwh.{name} SELECT * FROM s3.{name}"))
+            .await?;
+        a.database.warehouse.run(&format!("CALL dwh.audit_{name}_sp()")).await?;
         let unresolved = format!("SELECT COUNT(*) FROM dwh.{name}_audit WHERE status <> 'RESOLVED'");
-        assert_eq!(a.warehouse.number(&unresolved).await?, 0, "{name}");
+        assert_eq!(a.database.warehouse.number(&unresolved).await?, 0, "{name}");
     }
     Ok(())
 }

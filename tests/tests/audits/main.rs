@@ -10,10 +10,8 @@ use std::process::ExitCode;
 
 use fastrand::Rng;
 use loader::audit::Declaration;
-use redshift_data_local::postgres::Postgres;
-use redshift_data_local::process::Folder;
-use redshift_local::postgres;
 use redshift_local::warehouse::Warehouse;
+use tests::database::Database;
 use tests::{Any, Outcome, failed, run, tests};
 
 use oracle::{Mismatch, mismatches};
@@ -24,12 +22,6 @@ use windows::*;
 const PAIRS: u64 = 200;
 /// Audits of a pair.
 const AUDITS: usize = 3;
-
-struct Database {
-    warehouse: Warehouse,
-    postgres: Postgres,
-    _dir: Folder,
-}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a whole number"))
@@ -142,11 +134,9 @@ fn pair_text(pair: &Pair) -> String {
 
 fn main() -> ExitCode {
     let start = async || {
-        let dir = Folder::new().expect("a folder");
-        let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
-        let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-        warehouse.reset().await.expect("tables");
-        Database { warehouse, postgres, _dir: dir }
+        let database = Database::start().await;
+        database.warehouse.reset().await.expect("tables");
+        database
     };
     let tests = tests![
         random_pairs_are_audited_exactly,
@@ -156,5 +146,5 @@ fn main() -> ExitCode {
         a_young_run_is_left_alone_with_or_without_a_name,
         a_declaration_may_grow,
     ];
-    run(tests, start, async |database: Database| database.postgres.stop().await)
+    run(tests, start, Database::stop)
 }

@@ -17,7 +17,7 @@ async fn client(url: &str, key: &str) -> Client {
 pub(crate) async fn statements_belong_to_the_role_that_ran_them(api: &Api) -> Outcome {
     let session =
         |role: &str, name: &str| Caller::of_arn(&format!("arn:aws:sts::111122223333:assumed-role/{role}/{name}"));
-    let mut config = Config::new(api.warehouse.config().clone(), vec![]);
+    let mut config = Config::new(api.database.warehouse.config().clone(), vec![]);
     config.access = Some(Arc::new(HashMap::from([
         ("AKIARUNNER".to_owned(), session("loader", "proc-runner")),
         ("AKIACHECKER".to_owned(), session("loader", "status-checker")),

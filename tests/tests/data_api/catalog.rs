@@ -3,11 +3,11 @@
 use super::*;
 
 pub(crate) async fn the_catalog_is_listed_in_pages(api: &Api) -> Outcome {
-    api.warehouse.run("CREATE DATABASE another").await?;
-    api.warehouse.run("CREATE VIEW dev.customers_view AS SELECT * FROM dev.customers").await?;
+    api.database.warehouse.run("CREATE DATABASE another").await?;
+    api.database.warehouse.run("CREATE VIEW dev.customers_view AS SELECT * FROM dev.customers").await?;
     let typed =
         "CREATE TABLE dev.typed (id INT NOT NULL, price DECIMAL(10,2) DEFAULT 0, name VARCHAR(20), at TIMESTAMP)";
-    api.warehouse.run(typed).await?;
+    api.database.warehouse.run(typed).await?;
     let call = async |operation: &str, database: &str, more: &[&str]| {
         let target = ["redshift-data", operation, "--workgroup-name", "w-1", "--database", database];
         Cli::local(&api.api.url).call(&[&target[..], more].concat()).await
@@ -58,6 +58,6 @@ pub(crate) async fn the_catalog_is_listed_in_pages(api: &Api) -> Outcome {
     assert_eq!(strings(&call("list-schemas", "another", &other).await?, "Schemas"), [""; 0]);
     let missing = call("list-schemas", "nope", &[]).await.expect_err("no such database").to_string();
     assert!(missing.contains("DatabaseConnectionException") && missing.contains("nope"), "{missing}");
-    api.warehouse.run("DROP DATABASE another").await?;
+    api.database.warehouse.run("DROP DATABASE another").await?;
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(crate) async fn the_end_of_a_statement_is_an_event(api: &Api) -> Outcome {
     let url = format!("http://{}", listener.local_addr()?);
     let app = Router::new().route("/", post(put)).with_state((sender, std::sync::Arc::new(Mutex::new(true))));
     let bus = tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut config = Config::new(api.warehouse.config().clone(), vec![]);
+    let mut config = Config::new(api.database.warehouse.config().clone(), vec![]);
     config.events = Some(Events::at(&url)?);
     let own = Running::start(config).await?;
     let client = Client::new(&sdk_config(&own.url).await);

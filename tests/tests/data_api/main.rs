@@ -14,18 +14,15 @@ use aws_sdk_redshiftdata::operation::describe_statement::{DescribeStatementError
 use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
 use redshift_data_local::faults::{Fault, FaultKind};
-use redshift_data_local::postgres::Postgres;
-use redshift_data_local::process::Folder;
 use redshift_data_local::protocol::FailureType;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::Cli;
 use redshift_local::aws::sdk_config;
-use redshift_local::postgres;
-use redshift_local::warehouse::Warehouse;
 use serde_json::{Value, json};
 use shared::{StatementId, statement};
 use std::process::ExitCode;
 use std::time::Duration;
+use tests::database::Database;
 use tests::{Any, Outcome, failed, load, run, tests};
 
 use callers::*;
@@ -39,21 +36,17 @@ use sessions::*;
 struct Api {
     client: Client,
     api: Running,
-    warehouse: Warehouse,
-    postgres: Postgres,
-    _dir: Folder,
+    database: Database,
 }
 
 async fn start() -> Api {
-    let dir = Folder::new().expect("a folder");
-    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
-    let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-    warehouse.reset().await.expect("sample orders");
-    let mut config = Config::new(warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);
+    let database = Database::start().await;
+    database.warehouse.reset().await.expect("sample orders");
+    let mut config = Config::new(database.warehouse.config().clone(), vec!["w-1".into(), "c-1".into()]);
     config.page_rows = 10;
     let api = Running::start(config).await.expect("the Data API");
     let client = Client::new(&sdk_config(&api.url).await);
-    Api { client, api, warehouse, postgres, _dir: dir }
+    Api { client, api, database }
 }
 
 impl Api {
@@ -182,9 +175,9 @@ async fn a_cancel_really_cancels(api: &Api) -> Outcome {
     assert_eq!(done.status, Some(StatusString::Aborted));
     let told = format!("ERROR: Query ({}) cancelled on user's request", done.redshift_query_id);
     assert_eq!(done.error(), Some(told.as_str()));
-    assert_eq!(api.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 500").await?, 0);
+    assert_eq!(api.database.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 500").await?, 0);
     let running = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND state = 'active' AND pid <> pg_backend_pid()";
-    assert_eq!(api.warehouse.number(running).await?, 0);
+    assert_eq!(api.database.warehouse.number(running).await?, 0);
     let again = code(api.client.cancel_statement().id(&id).send().await);
     assert_eq!(
         again,
@@ -221,7 +214,7 @@ async fn a_lost_connection_ends_what_it_ran(api: &Api) -> Outcome {
     assert_eq!(api.ended("SELECT pg_sleep(3600)").await?.status, Some(StatusString::Failed));
     let working = "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'";
     for _ in 0..200 {
-        if api.warehouse.number(working).await? == 0 {
+        if api.database.warehouse.number(working).await? == 0 {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -235,7 +228,7 @@ async fn a_client_token_finds_its_statement(api: &Api) -> Outcome {
     let second = request().wait_time_seconds(5).send().await?.id;
     assert_eq!(first, second);
     api.describe(first.as_deref().ok_or("no Id")?, Some(30)).await?;
-    assert_eq!(api.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 600").await?, 1);
+    assert_eq!(api.database.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 600").await?, 1);
     assert_ne!(first, request().client_token("token-2").send().await?.id);
     assert_eq!(code(api.execute("SELECT 2").client_token("token-1").send().await).0, "ValidationException");
     Ok(())
@@ -347,7 +340,7 @@ fn main() -> ExitCode {
     ];
     let stop = async |api: Api| {
         api.api.stop().await;
-        api.postgres.stop().await;
+        api.database.stop().await;
     };
     run(tests, start, stop)
 }

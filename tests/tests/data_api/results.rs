@@ -265,9 +265,9 @@ pub(crate) async fn a_batch_is_one_transaction_unless_told_otherwise(api: &Api) 
     ];
     assert_eq!(parts, expected);
     let there = "SELECT COUNT(*) FROM dev.customers WHERE customer_id = 701";
-    assert_eq!(api.warehouse.number(there).await?, 0, "rolled back whole");
+    assert_eq!(api.database.warehouse.number(there).await?, 0, "rolled back whole");
     batch(half).execution_mode("AUTO_COMMIT".into()).send().await?;
-    assert_eq!(api.warehouse.number(there).await?, 1);
+    assert_eq!(api.database.warehouse.number(there).await?, 1);
     let each =
         batch(["SELECT 1/0", "SELECT 43"]).execution_mode("AUTO_COMMIT".into()).send().await?.id.ok_or("no Id")?;
     let described = api.describe(&each, None).await?;
@@ -286,7 +286,7 @@ pub(crate) async fn a_batch_is_one_transaction_unless_told_otherwise(api: &Api) 
 pub(crate) async fn each_statement_of_a_batch_takes_the_parameters_that_it_names(api: &Api) -> Outcome {
     let parameter = |name: &str, value: &str| SqlParameter::builder().name(name).value(value).build();
     let sqls = ["SELECT CAST(:ab AS INT), ':a'", "SELECT CAST(:a AS INT)", "SELECT '5'::a"].map(str::to_owned);
-    api.warehouse.run("CREATE DOMAIN a AS INT").await?;
+    api.database.warehouse.run("CREATE DOMAIN a AS INT").await?;
     let batch = api.client.batch_execute_statement().workgroup_name("w-1").database("ecommerce_db");
     let batch = batch.set_sqls(Some(sqls.to_vec())).parameters(parameter("a", "1")?).parameters(parameter("ab", "2")?);
     let unused = batch.clone().parameters(parameter("c", "3")?).send().await;

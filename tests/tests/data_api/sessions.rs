@@ -75,7 +75,7 @@ pub(crate) async fn a_session_stays_between_statements(api: &Api) -> Outcome {
     );
     api.ended_within(&session, "BEGIN").await?;
     api.ended_within(&session, "INSERT INTO customers VALUES (700, 'a', 'b')").await?;
-    assert_eq!(api.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 700").await?, 0);
+    assert_eq!(api.database.warehouse.number("SELECT COUNT(*) FROM dev.customers WHERE customer_id = 700").await?, 0);
     assert_eq!(api.ended_within(&session, "SELECT 1/0").await?.error.as_deref(), Some("ERROR: division by zero"));
     let next = api.ended_within(&session, "SELECT 1").await?;
     let aborted = "ERROR: current transaction is aborted, commands ignored until end of transaction block";
@@ -141,10 +141,10 @@ pub(crate) async fn a_session_ends_when_nobody_has_used_it_for_long_enough(api: 
     assert_eq!(api.session(&session).await?.status, SessionStatusString::Closed);
     // So does the end of its connection, whoever ends that.
     let session = begin("kept-3").session_keep_alive_seconds(60).send().await?.session_id.ok_or("no SessionId")?;
-    assert_eq!(api.warehouse.number(connections).await?, 1);
+    assert_eq!(api.database.warehouse.number(connections).await?, 1);
     let killed = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'kept-3'";
-    assert_eq!(api.warehouse.number(killed).await?, 1);
-    while api.warehouse.number(connections).await? > 0 {
+    assert_eq!(api.database.warehouse.number(killed).await?, 1);
+    while api.database.warehouse.number(connections).await? > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(code(api.within(&session, "SELECT 1").send().await), refused(GONE));

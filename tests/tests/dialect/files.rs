@@ -75,7 +75,7 @@ pub(crate) async fn a_copy_takes_compressed_files_and_the_options_that_are_commo
             "UNLOAD ('SELECT * FROM packing ORDER BY id') TO {place} IAM_ROLE default {compression} PARALLEL OFF"
         ))
         .await?;
-        assert!(api.dir.path().join(format!("s3/packed/{compression}/000.{ending}")).is_file());
+        assert!(api.database.path().join(format!("s3/packed/{compression}/000.{ending}")).is_file());
         let copy = format!("COPY loaded (id, name) FROM {place} IAM_ROLE default {compression}");
         assert_eq!(api.last(&[&copy, "SELECT PG_LAST_COPY_COUNT()"]).await?, ["2"], "{compression}");
     }
@@ -177,7 +177,7 @@ pub(crate) async fn what_is_unloaded_can_be_loaded(api: &Api) -> Outcome {
         api.rows(&format!("COPY reloaded FROM '{place}manifest' IAM_ROLE default {copy}")).await?;
         assert_eq!(api.rows("SELECT * FROM reloaded ORDER BY id").await?, all, "{unload}");
     }
-    let header = std::fs::read_to_string(api.dir.path().join("s3/out/CSV/t_0001_part_00"))?;
+    let header = std::fs::read_to_string(api.database.path().join("s3/out/CSV/t_0001_part_00"))?;
     assert_eq!(header.lines().next(), Some("id,b,amount,day,at,name,more"));
     // Partitions of Parquet, as an external table over them has them.
     api.all(&[
@@ -202,7 +202,7 @@ pub(crate) async fn what_is_unloaded_can_be_loaded(api: &Api) -> Outcome {
 pub(crate) async fn an_unload_overwrites_only_what_it_is_told_to(api: &Api) -> Outcome {
     let unload = |select: &str, rest: &str| format!("UNLOAD ('{select}') TO 's3://over/t_' IAM_ROLE default {rest}");
     let names = || -> std::io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(api.dir.path().join("s3/over"))?;
+        let entries = std::fs::read_dir(api.database.path().join("s3/over"))?;
         let mut names: Vec<_> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         Ok(names)
@@ -213,7 +213,7 @@ pub(crate) async fn an_unload_overwrites_only_what_it_is_told_to(api: &Api) -> O
     assert!(refused.starts_with("ERROR: Specified unload destination on S3 is not empty."), "{refused}");
     api.rows(&unload("SELECT 3", "ALLOWOVERWRITE")).await?;
     assert_eq!(names()?, ["t_0000_part_00", "t_0001_part_00", "t_manifest"]);
-    assert_eq!(std::fs::read_to_string(api.dir.path().join("s3/over/t_0000_part_00"))?, "3\n");
+    assert_eq!(std::fs::read_to_string(api.database.path().join("s3/over/t_0000_part_00"))?, "3\n");
     api.rows(&unload("SELECT 4", "CLEANPATH PARALLEL OFF CSV")).await?;
     assert_eq!(names()?, ["t_000"]);
     // What fails has written and removed nothing.
@@ -223,12 +223,12 @@ pub(crate) async fn an_unload_overwrites_only_what_it_is_told_to(api: &Api) -> O
 }
 
 pub(crate) async fn nothing_outside_of_the_folder_is_read_or_written(api: &Api) -> Outcome {
-    let secret: PathBuf = api.dir.path().join("secret");
+    let secret: PathBuf = api.database.path().join("secret");
     std::fs::create_dir_all(&secret)?;
     std::fs::write(secret.join("file"), "secret\n")?;
     api.file("inside/x", "x\n")?;
-    std::os::unix::fs::symlink(&secret, api.dir.path().join("s3/inside/link"))?;
-    std::os::unix::fs::symlink(secret.join("file"), api.dir.path().join("s3/inside/linked"))?;
+    std::os::unix::fs::symlink(&secret, api.database.path().join("s3/inside/link"))?;
+    std::os::unix::fs::symlink(secret.join("file"), api.database.path().join("s3/inside/linked"))?;
     api.rows("CREATE TABLE leaked (a VARCHAR)").await?;
     let host = secret.display().to_string();
     let places = ["s3://inside/../../secret", "s3://inside/link", &format!("s3://{host}")];
@@ -277,7 +277,7 @@ pub(crate) async fn a_location_is_one_bucket_and_a_failure_one_transaction(api: 
     // The failure of what PostgreSQL never saw aborts the transaction as well.
     let sqls =
         ["BEGIN", "INSERT INTO of_one VALUES (9)", "COPY of_one FROM 's3://none/' IAM_ROLE default CSV", "COMMIT"];
-    let batch = api.client.batch_execute_statement().workgroup_name("w").database(api.warehouse.database());
+    let batch = api.client.batch_execute_statement().workgroup_name("w").database(api.database.warehouse.database());
     let batch = batch.set_sqls(Some(sqls.map(str::to_owned).to_vec())).execution_mode("AUTO_COMMIT".into());
     batch.wait_time_seconds(20).send().await?;
     assert_eq!(api.rows("SELECT COUNT(*) FROM of_one WHERE n = 9").await?, ["0"]);

@@ -8,13 +8,10 @@ use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput
 use aws_sdk_redshiftdata::types::{Field, StatusString};
 use loader::tools::project;
 use redshift_data_local::dialect::{CONSTRUCTS, translate_script};
-use redshift_data_local::postgres::Postgres;
-use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
 use redshift_local::aws::sdk_config;
-use redshift_local::postgres;
-use redshift_local::warehouse::Warehouse;
 use std::process::ExitCode;
+use tests::database::Database;
 use tests::{Any, Outcome, failed, run, tests};
 
 use files::*;
@@ -23,20 +20,16 @@ use tickit::*;
 struct Api {
     client: Client,
     api: Running,
-    warehouse: Warehouse,
-    postgres: Postgres,
-    dir: Folder,
+    database: Database,
 }
 
 async fn start() -> Api {
-    let dir = Folder::new().expect("a folder");
-    let postgres = postgres::start(dir.path()).await.expect("PostgreSQL");
-    let warehouse = Warehouse::new(&postgres.url()).expect("a URL");
-    let mut config = Config::new(warehouse.config().clone(), Vec::new());
-    config.s3 = Some(dir.path().join("s3"));
+    let database = Database::start().await;
+    let mut config = Config::new(database.warehouse.config().clone(), Vec::new());
+    config.s3 = Some(database.path().join("s3"));
     let api = Running::start(config).await.expect("the Data API");
     let client = Client::new(&sdk_config(&api.url).await);
-    Api { client, api, warehouse, postgres, dir }
+    Api { client, api, database }
 }
 
 impl Api {
@@ -45,7 +38,7 @@ impl Api {
             .client
             .execute_statement()
             .workgroup_name("w")
-            .database(self.warehouse.database())
+            .database(self.database.warehouse.database())
             .sql(sql)
             .send()
             .await?
@@ -69,7 +62,8 @@ impl Api {
     /// Runs a batch that has to succeed; the rows of its last statement.
     async fn last(&self, sqls: &[&str]) -> Any<Vec<String>> {
         let sqls: Vec<_> = sqls.iter().map(ToString::to_string).collect();
-        let batch = self.client.batch_execute_statement().workgroup_name("w").database(self.warehouse.database());
+        let batch =
+            self.client.batch_execute_statement().workgroup_name("w").database(self.database.warehouse.database());
         let id = batch.set_sqls(Some(sqls)).wait_time_seconds(30).send().await?.id.ok_or("no Id")?;
         let done = self.client.describe_statement().id(&id).wait_time_seconds(30).send().await?;
         if done.status != Some(StatusString::Finished) {
@@ -100,7 +94,7 @@ impl Api {
 
     /// Writes a file into the folder that stands for S3.
     fn file(&self, key: &str, content: impl AsRef<[u8]>) -> Outcome {
-        let path = self.dir.path().join("s3").join(key);
+        let path = self.database.path().join("s3").join(key);
         std::fs::create_dir_all(path.parent().ok_or("no folder")?)?;
         Ok(std::fs::write(path, content)?)
     }
@@ -434,7 +428,7 @@ fn main() -> ExitCode {
     ];
     let stop = async |api: Api| {
         api.api.stop().await;
-        api.postgres.stop().await;
+        api.database.stop().await;
     };
     run(tests, start, stop)
 }

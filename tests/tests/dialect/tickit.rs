@@ -83,7 +83,7 @@ const QUESTIONS: [(&str, &[&str]); 12] = [
 
 pub(crate) async fn tickit_is_made_and_asked(api: &Api) -> Outcome {
     api.all(&["CREATE SCHEMA tickit", "GRANT USAGE ON SCHEMA tickit TO PUBLIC"]).await?;
-    api.warehouse.run("ALTER ROLE postgres SET search_path = tickit, public, redshift_catalog").await?;
+    api.database.warehouse.run("ALTER ROLE postgres SET search_path = tickit, public, redshift_catalog").await?;
     let outcome = async {
         api.all(&TABLES).await?;
         api.file("bucket/tickit/category_pipe.txt", CATEGORIES)?;
@@ -96,6 +96,6 @@ pub(crate) async fn tickit_is_made_and_asked(api: &Api) -> Outcome {
         api.all(&["vacuum sort only sales to 75 percent", "analyze sales predicate columns"]).await
     };
     let outcome: Outcome = outcome.await;
-    api.warehouse.run("ALTER ROLE postgres RESET search_path").await?;
+    api.database.warehouse.run("ALTER ROLE postgres RESET search_path").await?;
     outcome
 }
