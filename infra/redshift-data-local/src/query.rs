@@ -56,10 +56,10 @@ async fn attempt(
     let bind = if request.sqls.is_some() { bind_named } else { bind };
     let bound = bind(sql, parameters).map_err(|f| End::Failed(format!("ERROR: {}", f.message)))?;
     if let Some(folder) = &config.s3
-        && let Some(copy) = dialect::files::copy(&bound.sql).map_err(|e| not_loaded(&e.into()))?
+        && let Some(transfer) = dialect::files::transfer(&bound.sql).map_err(|e| not_loaded(&e.into()))?
     {
         begun(true);
-        copy.run(client, folder).await.map_err(|e| not_loaded(&e))?;
+        transfer.run(client, folder).await.map_err(|e| not_loaded(&e))?;
         return Ok(ResultSet::without_columns(0));
     }
     let statements = dialect::translate(&bound.sql).map_err(|e| End::Failed(format!("ERROR: {e}")))?;

@@ -8,7 +8,7 @@ use super::folder::{Compression, File, Folder};
 use super::parquet::By;
 use super::table::{Long, Rules, Target, Times};
 use super::text::{Json, JsonPath, Quotes, Text, Width, byte};
-use super::{Failed, Format};
+use super::{Failed, Format, counted};
 use crate::dialect::Refused;
 use crate::dialect::expression::{closing, split};
 use crate::dialect::lex::{Token, lex};
@@ -280,11 +280,11 @@ fn times(format: &str) -> Times {
 }
 
 impl Copy {
-    /// Loads the files, all or none of them; the rows that it loaded.
+    /// Loads the files, all or none of them.
     ///
     /// # Errors
     /// Files that cannot be read, values that do not fit.
-    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<u64, Failed> {
+    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
         let files = self.files(Folder(folder))?;
         if files.is_empty() {
             return Err(missing(&self.from));
@@ -294,11 +294,13 @@ impl Copy {
         let format = by_paths.as_ref().unwrap_or(format);
         let target = Target::of(client, &self.table, &self.columns, 0, rules).await?;
         target.open().await?;
+        let mut count = 0;
         for file in files {
             let rows = format.rows(file, *compression, &target.columns).await.map_err(|failed| self.failed(failed))?;
+            count += rows.len();
             target.add(rows, &[]).await?;
         }
-        target.close(rules).await.map_err(|failed| self.failed(failed))
+        target.close(rules, &counted("copy", count)).await.map_err(|failed| self.failed(failed))
     }
 
     fn files(&self, folder: Folder<'_>) -> Result<Vec<File>, Failed> {

@@ -102,8 +102,7 @@ async fn load(client: &Client, table: &str, row: &Row, files: Vec<(Vec<String>, 
         let compression = if matches!(format, Format::Text(_)) { Compression::of(&file)? } else { Compression::None };
         target.add(format.rows(file, compression, &target.columns).await?, &values).await?;
     }
-    target.close(&rules).await?;
-    Ok(())
+    target.close(&rules, "").await
 }
 
 fn format(row: &Row) -> Result<Format, Refused> {

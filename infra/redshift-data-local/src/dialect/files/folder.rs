@@ -69,19 +69,29 @@ impl Compression {
         let mut all = Vec::new();
         match self {
             Self::None => return Ok(bytes),
-            Self::Gzip => {
-                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut all)?;
-            }
+            Self::Gzip => append(flate2::read::MultiGzDecoder::new(&bytes[..]), &mut all)?,
             Self::Zstd => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let frame = ruzstd::decoding::StreamingDecoder::new(&mut rest);
-                    frame.map_err(std::io::Error::other)?.read_to_end(&mut all)?;
+                    append(frame.map_err(std::io::Error::other)?, &mut all)?;
                 }
             }
         }
         Ok(all)
     }
+}
+
+/// The most that a compressed file may hold: its rows are in memory at once, and a few bytes can claim any number.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+
+fn append(from: impl std::io::Read, all: &mut Vec<u8>) -> std::io::Result<()> {
+    let left = MOST_BYTES.saturating_sub(u64::try_from(all.len()).unwrap_or(u64::MAX));
+    let read = from.take(left + 1).read_to_end(all)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > left {
+        return Err(std::io::Error::other("it holds more than 256 MB, which is the most here: split it"));
+    }
+    Ok(())
 }
 
 impl File {
@@ -101,24 +111,30 @@ impl File {
     }
 }
 
+/// Ends a URL that names a bucket alone, so that it is the whole of it and of no other whose name begins so.
+pub(super) fn rooted(url: &mut String) {
+    if url.strip_prefix("s3://").is_some_and(|key| !key.is_empty() && !key.contains('/')) {
+        url.push('/');
+    }
+}
+
 /// The folder that stands for S3, with a folder for each bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Folder<'a>(pub(super) &'a Path);
 
 impl Folder<'_> {
-    /// Bucket and key of a URL. Where only a bucket is named, it is the whole of it, and of no other.
+    /// Bucket and key of a URL.
     fn key(url: &str) -> Result<String, Refused> {
-        let mut key = url.strip_prefix("s3://").unwrap_or_default().to_owned();
+        let mut url = url.to_owned();
+        rooted(&mut url);
+        let key = url.strip_prefix("s3://").unwrap_or_default();
         if key.is_empty() || key.starts_with('/') {
             return Err(Refused::Wrong(format!("{url:?} has no bucket: it is s3://bucket/key")));
         }
         if key.split('/').any(|part| [".", ".."].contains(&part)) || key.contains('\0') {
             return Err(Refused::Wrong(format!("{url:?} leaves its bucket")));
         }
-        if !key.contains('/') {
-            key.push('/');
-        }
-        Ok(key)
+        Ok(key.to_owned())
     }
 
     /// Refuses what lies elsewhere: a symbolic link on the way is not followed.

@@ -54,7 +54,7 @@ pub(crate) enum Transfer {
 ///
 /// # Errors
 /// What it has that is not done here.
-pub(crate) fn copy(sql: &str) -> Result<Option<Transfer>, Refused> {
+pub(crate) fn transfer(sql: &str) -> Result<Option<Transfer>, Refused> {
     if let Some(copy) = copy::copy(sql)? {
         return Ok(Some(Transfer::Copy(copy)));
     }
@@ -67,12 +67,16 @@ impl Transfer {
     /// # Errors
     /// Files that cannot be read or written, and what the database refuses.
     pub(crate) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
-        let (of, rows) = match self {
-            Self::Copy(copy) => ("copy", copy.run(client, folder).await?),
-            Self::Unload(unload) => ("unload", unload.run(client, folder).await?),
-        };
-        Ok(client.batch_execute(&format!("SET redshift_catalog.last_{of}_count = {rows}")).await?)
+        match self {
+            Self::Copy(copy) => copy.run(client, folder).await,
+            Self::Unload(unload) => unload.run(client, folder).await,
+        }
     }
+}
+
+/// Has the session know how many rows the last `copy` or `unload` moved.
+fn counted(of: &str, rows: usize) -> String {
+    format!("SET redshift_catalog.last_{of}_count = {rows}")
 }
 
 /// How a file becomes rows.

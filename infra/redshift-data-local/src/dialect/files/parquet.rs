@@ -201,6 +201,9 @@ fn flat(
     let decimal = |value: i128| Some(decimal(value, leaf.type_scale()));
     let is_decimal = leaf.converted_type() == ConvertedType::DECIMAL;
     let name = &column.name;
+    // Parquet's instants are in UTC, whatever the session's time zone is.
+    let zone = if column.base == "timestamptz" { "+00" } else { "" };
+    let timestamp = |micros: i64| timestamp(micros).map(|at| at + zone);
     let bytes = |value: &[u8]| match column.base.as_str() {
         _ if is_decimal => unscaled(value).and_then(decimal),
         "bytea" => Some(hex(value)),

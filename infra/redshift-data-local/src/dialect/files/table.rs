@@ -221,20 +221,19 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Puts all of it into the table; the number of rows.
+    /// Puts all of it into the table, and does what comes `after`: in one transaction, so that nothing can fail once the rows are there.
     ///
     /// # Errors
     /// A value that its column does not take.
-    pub(super) async fn close(&self, rules: &Rules) -> Result<u64, Failed> {
+    pub(super) async fn close(&self, rules: &Rules, after: &str) -> Result<(), Failed> {
         let columns = self.columns.iter().chain(&self.keys);
         let names: Vec<_> = columns.clone().map(|column| column.quoted.as_str()).collect();
         let values: Vec<_> = columns.zip(self.texts()).map(|(column, at)| rules.value(column, &at)).collect();
         let own_ids = if rules.explicit_ids { "OVERRIDING SYSTEM VALUE " } else { "" };
         let (table, names, values) = (self.table, names.join(", "), values.join(", "));
-        let sql = format!("INSERT INTO {table} ({names}) {own_ids}SELECT {values} FROM {TEXTS}");
-        let rows = self.client.execute(&sql, &[]).await?;
-        self.client.batch_execute(&format!("DROP TABLE {TEXTS}")).await?;
-        Ok(rows)
+        let sql =
+            format!("INSERT INTO {table} ({names}) {own_ids}SELECT {values} FROM {TEXTS}; DROP TABLE {TEXTS}; {after}");
+        Ok(self.client.batch_execute(&sql).await?)
     }
 }
 

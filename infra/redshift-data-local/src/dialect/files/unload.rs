@@ -8,11 +8,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy::is_word;
-use super::folder::{Compression, Folder};
+use super::folder::{Compression, Folder, rooted};
 use super::parquet::{self, Kind};
 use super::table::NO_KEY;
 use super::text::byte;
-use super::{Failed, Rows, scan};
+use super::{Failed, Rows, counted, scan};
 use crate::dialect::expression::{closing, split};
 use crate::dialect::lex::{self, Token, lex};
 use crate::dialect::{Refused, translate};
@@ -225,9 +225,7 @@ impl Written {
     }
 
     fn finish(self, select: String, mut to: String) -> Result<Unload, Refused> {
-        if to.strip_prefix("s3://").is_some_and(|key| !key.is_empty() && !key.contains('/')) {
-            to.push('/');
-        }
+        rooted(&mut to);
         let together =
             |one: &str, other: &str| Refused::Wrong(format!("{one} is not supported for UNLOAD with {other}"));
         let format = match &self.formats[..] {
@@ -291,11 +289,11 @@ fn size(bytes: f64) -> Result<u64, Refused> {
 }
 
 impl Unload {
-    /// Writes the files; the rows that it wrote.
+    /// Writes the files. What they replace goes when they are there.
     ///
     /// # Errors
     /// Those of the query, files that are there, and files that cannot be written.
-    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<u64, Failed> {
+    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
         let folder = Folder(folder);
         let there = folder.files(&self.to)?;
         if !there.is_empty() && !self.overwrite && !self.clean {
@@ -307,28 +305,30 @@ impl Unload {
             .into());
         }
         let (columns, rows) = self.rows(client).await?;
-        let count = rows.len();
+        // While it can still fail.
+        client.batch_execute(&counted("unload", rows.len())).await?;
         let this = self.clone();
         let files = tokio::task::spawn_blocking(move || this.files(&columns, rows)).await;
         let files = files.map_err(|e| Failed::Unwritten(self.to.clone(), std::io::Error::other(e)))??;
+        for (url, bytes) in &files {
+            folder.write(url, bytes)?;
+        }
         if self.clean {
             for file in &there {
                 let replaced =
                     |url: &str| url.rsplit_once('/').is_some_and(|(dir, _)| file.url.starts_with(&format!("{dir}/")));
-                if self.partition.is_none() || files.iter().any(|(url, _)| replaced(url)) {
+                let is_new = files.iter().any(|(url, _)| *url == file.url);
+                if !is_new && (self.partition.is_none() || files.iter().any(|(url, _)| replaced(url))) {
                     folder.remove(file)?;
                 }
             }
-        }
-        for (url, bytes) in &files {
-            folder.write(url, bytes)?;
         }
         if self.manifest {
             let entry = |(url, bytes): &(String, Vec<u8>)| json!({"url": url, "meta": {"content_length": bytes.len()}});
             let manifest = json!({"entries": files.iter().map(entry).collect::<Vec<_>>()});
             folder.write(&format!("{}manifest", self.to), manifest.to_string().as_bytes())?;
         }
-        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        Ok(())
     }
 
     async fn rows(&self, client: &Client) -> Result<(Vec<Column>, Rows), Failed> {
