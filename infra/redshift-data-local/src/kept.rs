@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use strum::EnumString;
 use time::OffsetDateTime;
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::protocol::{Execute, Failure, FailureType, Reply, epoch};
+use crate::protocol::{Execute, Failure, FailureType, Page, Reply, epoch};
 use crate::session::Connection;
 use crate::statement::is_id;
 
@@ -18,8 +19,6 @@ use crate::statement::is_id;
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// The quota of open sessions of a cluster or workgroup. [AWS Big Data Blog, "... Amazon Redshift Data API persistent sessions"]
 const MAX_OPEN: usize = 500;
-/// The most that ListSessions shows at once. [API model]
-const MAX_LISTED: usize = 100;
 
 /// Where a session stands, spelled as the service spells it. [API model, SessionStatusString]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString)]
@@ -51,9 +50,21 @@ struct State {
     connection: Option<Connection>,
     /// How often it was used: a timer closes only what has not been used since.
     uses: u64,
+    timer: Option<AbortHandle>,
 }
 
 impl State {
+    /// Whether its connection has ended by itself, so that nothing can run in it any more.
+    fn is_dead(&self) -> bool {
+        self.status == Status::Available && self.connection.as_ref().is_none_or(Connection::is_closed)
+    }
+
+    fn close(&mut self) {
+        self.change(Status::Closed);
+        self.statement = None;
+        self.connection = None;
+    }
+
     fn change(&mut self, to: Status) {
         if self.status != Status::Closed {
             self.status = to;
@@ -67,8 +78,15 @@ impl Session {
         let now = OffsetDateTime::now_utc();
         // What it says of the target alone is of interest later.
         let first = Execute { sql: None, sqls: None, parameters: None, ..request.clone() };
-        let state =
-            State { status: Status::Busy, updated_at: now, keep_alive, statement: None, connection: None, uses: 1 };
+        let state = State {
+            status: Status::Busy,
+            updated_at: now,
+            keep_alive,
+            statement: None,
+            connection: None,
+            uses: 1,
+            timer: None,
+        };
         Self { id: Uuid::new_v4().to_string(), owner, first, created_at: now, state: Mutex::new(state) }
     }
 
@@ -91,10 +109,8 @@ impl Session {
     /// ValidationException if another one runs in it, or if it is gone.
     pub(crate) fn occupy(&self, keep_alive: Option<u64>) -> Reply<()> {
         let mut state = self.lock();
-        let is_usable = state.connection.as_ref().is_some_and(|c| !c.is_closed()) && self.left() > Duration::ZERO;
-        if state.status == Status::Available && !is_usable {
-            state.change(Status::Closed);
-            state.connection = None;
+        if state.is_dead() || (state.status == Status::Available && self.left().is_zero()) {
+            state.close();
         }
         if state.status != Status::Available {
             // The same text for both. [awslabs/mcp#4375, #4587]
@@ -104,6 +120,9 @@ impl Session {
             state.keep_alive = Duration::from_secs(seconds);
         }
         state.uses += 1;
+        if let Some(timer) = state.timer.take() {
+            timer.abort();
+        }
         state.change(Status::Busy);
         Ok(())
     }
@@ -130,20 +149,21 @@ impl Session {
         state.statement = None;
         state.change(Status::Available);
         let (uses, this) = (state.uses, Arc::downgrade(self));
-        tokio::spawn(async move {
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(idle).await;
-            if let Some(session) = this.upgrade().filter(|session| session.lock().uses == uses) {
-                session.close();
+            let Some(session) = this.upgrade() else { return };
+            let mut state = session.lock();
+            // One that was taken in this moment stays.
+            if state.uses == uses {
+                state.close();
             }
         });
+        state.timer = Some(timer.abort_handle());
     }
 
     /// Ends it; a statement that runs in it ends first.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.change(Status::Closed);
-        state.statement = None;
-        state.connection = None;
+        self.lock().close();
     }
 
     /// How long it may still be used.
@@ -154,14 +174,15 @@ impl Session {
 
     /// As ListSessions shows it.
     fn listed(&self) -> Value {
+        let status = self.status();
         let state = self.lock();
         let mut fields = Map::new();
         fields.insert("SessionId".into(), json!(self.id));
-        fields.insert("Status".into(), json!(state.status));
+        fields.insert("Status".into(), json!(status));
         fields.insert("CreatedAt".into(), epoch(self.created_at));
         fields.insert("UpdatedAt".into(), epoch(state.updated_at));
         fields.insert("SessionAliveSeconds".into(), json!(state.keep_alive.as_secs()));
-        if state.status == Status::Available {
+        if status == Status::Available {
             let end = (state.updated_at + state.keep_alive).min(self.created_at + LIFE);
             fields.insert("SessionTtl".into(), epoch(end));
         }
@@ -180,7 +201,11 @@ impl Session {
     }
 
     fn status(&self) -> Status {
-        self.lock().status
+        let mut state = self.lock();
+        if state.is_dead() {
+            state.close();
+        }
+        state.status
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -213,9 +238,6 @@ impl List {
         }
         if self.cluster_identifier.is_some() && self.workgroup_name.is_some() {
             return Err(Failure::validation("ClusterIdentifier and WorkgroupName cannot be provided together."));
-        }
-        if self.max_results.is_some_and(|most| most > MAX_LISTED) {
-            return Err(Failure::validation("MaxResults must have value less than or equal to 100."));
         }
         let unknown = |_| Failure::validation("Status must be AVAILABLE, BUSY or CLOSED.");
         self.status.as_deref().map(|status| status.parse().map_err(unknown)).transpose()
@@ -283,27 +305,13 @@ impl Sessions {
             let missing = || Failure::not_found(id, "Session does not exist.");
             return Ok(json!({"Sessions": [self.known(id, caller).ok_or_else(missing)?.listed()]}));
         }
-        let limit = request.max_results.filter(|n| *n > 0).unwrap_or(MAX_LISTED);
+        let page = Page { next_token: request.next_token.as_deref(), max_results: request.max_results };
         let sessions = self.lock();
-        let mut newest_first = sessions.iter().rev();
-        if let Some(last) = &request.next_token
-            && !newest_first.any(|s| s.id == *last && caller.owns(&s.owner))
-        {
-            return Err(Failure::validation("NextToken is not valid."));
-        }
-        let mut found: Vec<_> = newest_first
-            .filter(|s| s.left() > Duration::ZERO && caller.owns(&s.owner))
-            .filter(|s| request.role_level.unwrap_or(true) || caller.is_session_of(&s.owner))
-            .filter(|s| request.wants(s, status))
-            .take(limit + 1)
-            .collect();
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let mut answer = json!({"Sessions": found.iter().map(|s| s.listed()).collect::<Vec<_>>()});
-        if let Some(last) = found.last().filter(|_| more) {
-            answer["NextToken"] = json!(last.id);
-        }
-        Ok(answer)
+        let own = sessions.iter().rev().filter(|s| s.left() > Duration::ZERO && caller.owns(&s.owner));
+        let is_wanted = |s: &Arc<Session>| {
+            (request.role_level.unwrap_or(true) || caller.is_session_of(&s.owner)) && request.wants(s, status)
+        };
+        page.of("Sessions", own, is_wanted, |s| &s.id, |s| s.listed())
     }
 
     /// Ends all of them.

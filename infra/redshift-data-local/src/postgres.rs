@@ -207,7 +207,8 @@ fn server(mut command: Command, data: &Path, port: u16) -> Command {
         format!("port={port}"),
         "listen_addresses=127.0.0.1".to_owned(),
         "unix_socket_directories=".to_owned(),
-        "max_connections=600".to_owned(),
+        // 500 statements that run, and 500 sessions that wait.
+        "max_connections=1100".to_owned(),
         // As on Redshift, wherever this machine is.
         "timezone=UTC".to_owned(),
         // The data is thrown away.

@@ -251,6 +251,49 @@ pub(crate) fn check_target(
     }
 }
 
+/// The most that ListStatements and ListSessions show at once. [API model]
+const MAX_LISTED: usize = 100;
+
+/// One page of what is listed the newest first: what a token stands at, how many are wanted, which of them are asked for.
+pub(crate) struct Page<'a> {
+    pub(crate) next_token: Option<&'a str>,
+    pub(crate) max_results: Option<usize>,
+}
+
+impl Page<'_> {
+    /// The answer of a list: its entries under `name`, and the token of the next page if there is one. `all` are the caller's own, the
+    /// newest first.
+    ///
+    /// # Errors
+    /// ValidationException for more than is shown at once, and for a token that is none of the caller's.
+    pub(crate) fn of<'t, T: 't>(
+        &self,
+        name: &str,
+        mut all: impl Iterator<Item = &'t T>,
+        is_wanted: impl Fn(&T) -> bool,
+        id: impl Fn(&T) -> &str,
+        show: impl Fn(&T) -> Value,
+    ) -> Reply {
+        let limit = self.max_results.filter(|n| *n > 0).unwrap_or(MAX_LISTED);
+        if limit > MAX_LISTED {
+            return Err(Failure::validation("MaxResults must have value less than or equal to 100."));
+        }
+        if let Some(last) = self.next_token
+            && !all.any(|entry| id(entry) == last)
+        {
+            return Err(Failure::validation("NextToken is not valid."));
+        }
+        let mut found: Vec<_> = all.filter(|entry| is_wanted(entry)).take(limit + 1).collect();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let mut answer = json!({ name: found.iter().map(|entry| show(entry)).collect::<Vec<_>>() });
+        if let Some(last) = found.last().filter(|_| more) {
+            answer["NextToken"] = json!(id(last));
+        }
+        Ok(answer)
+    }
+}
+
 pub(crate) fn check_wait(seconds: Option<u64>) -> Reply<()> {
     match seconds {
         Some(seconds) if !WAIT_SECONDS.contains(&seconds) => {

@@ -24,27 +24,11 @@ pub(crate) enum End {
     Aborted,
 }
 
-/// Runs one statement of a request, and has the transaction that is open fail with it, as Redshift does, also where PostgreSQL has seen
-/// nothing of what failed. `begun` hears when it is understood and begins, and whether it is one that Redshift numbers.
+/// Runs one statement of a request. `begun` hears when it is understood and begins, and whether it is one that Redshift numbers.
 ///
 /// # Errors
-/// Those of its SQL and of the connection.
+/// Those of its SQL and of the connection. A transaction that is open has to [`fail`] with them.
 pub(crate) async fn query(
-    config: &Config,
-    client: &Client,
-    request: &Execute,
-    sql: &str,
-    begun: impl FnOnce(bool),
-) -> Result<ResultSet, End> {
-    let result = attempt(config, client, request, sql, begun).await;
-    if matches!(result, Err(End::Failed(_))) {
-        // Nothing but a failure where no transaction is open.
-        let _ = client.batch_execute("SELECT 1/0").await;
-    }
-    result
-}
-
-async fn attempt(
     config: &Config,
     client: &Client,
     request: &Execute,
@@ -107,6 +91,12 @@ const UNREADABLE: &str = "\u{fffd}";
 fn literal(of: &Type, value: &str) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     format!("({}::{}.{})", dialect::literal(value), quoted(of.schema()), quoted(of.name()))
+}
+
+/// Has the transaction that is open fail, as on Redshift with any of its statements: PostgreSQL has not seen what was refused before it.
+/// Where none is open, nothing happens.
+pub(crate) async fn fail(client: &Client) {
+    let _ = client.batch_execute("SELECT 1/0").await;
 }
 
 fn first_word(sql: &str) -> String {

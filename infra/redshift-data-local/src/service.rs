@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::dialect::bind;
 use crate::faults::{FaultKind, Faults, Run};
 use crate::kept::{Session, Sessions};
-use crate::protocol::{ById, Execute, Failure, FailureType, List, Parameter, Reply, check_wait};
+use crate::protocol::{ById, Execute, Failure, FailureType, List, Page, Parameter, Reply, check_wait};
 use crate::session;
 use crate::statement::{Statement, is_id};
 use crate::status::Status;
@@ -25,8 +25,6 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 const TOKEN_KEPT: Duration = Duration::from_secs(8 * 3600);
 /// The quota of active statements. [Amazon Redshift Management Guide]
 const MAX_ACTIVE: usize = 500;
-/// The most that ListStatements shows at once. [API model]
-const MAX_LISTED: usize = 100;
 
 /// The service: its statements, in the order of their coming.
 pub struct Service {
@@ -287,36 +285,20 @@ impl Service {
         if wanted != "ALL" && wanted.parse::<Status>().is_err() {
             return Err(Failure::validation(format!("Status {wanted:?} is not one of the six, nor ALL.")));
         }
-        let limit = request.max_results.filter(|n| *n > 0).unwrap_or(MAX_LISTED);
-        if limit > MAX_LISTED {
-            return Err(Failure::validation("MaxResults must have value less than or equal to 100."));
-        }
         let same = |asked: &Option<String>, has: &Option<String>| asked.is_none() || asked == has;
         let prefix = request.statement_name.as_deref().unwrap_or_default();
+        let is_wanted = |s: &Arc<Statement>| {
+            (request.role_level.unwrap_or(true) || caller.is_session_of(&s.owner))
+                && (wanted == "ALL" || s.status().to_string() == wanted)
+                && s.request.statement_name.as_deref().unwrap_or_default().starts_with(prefix)
+                && same(&request.database, &s.request.database)
+                && same(&request.workgroup_name, &s.request.workgroup_name)
+                && same(&request.cluster_identifier, &s.request.cluster_identifier)
+        };
+        let page = Page { next_token: request.next_token.as_deref(), max_results: request.max_results };
         let statements = self.statements();
-        let mut newest_first = statements.iter().rev();
-        if let Some(last) = &request.next_token
-            && !newest_first.any(|s| s.id == *last && caller.owns(&s.owner))
-        {
-            return Err(Failure::validation("NextToken is not valid."));
-        }
-        let mut found: Vec<_> = newest_first
-            .filter(|s| caller.owns(&s.owner))
-            .filter(|s| request.role_level.unwrap_or(true) || caller.is_session_of(&s.owner))
-            .filter(|s| wanted == "ALL" || s.status().to_string() == wanted)
-            .filter(|s| s.request.statement_name.as_deref().unwrap_or_default().starts_with(prefix))
-            .filter(|s| same(&request.database, &s.request.database))
-            .filter(|s| same(&request.workgroup_name, &s.request.workgroup_name))
-            .filter(|s| same(&request.cluster_identifier, &s.request.cluster_identifier))
-            .take(limit + 1)
-            .collect();
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let mut answer = json!({"Statements": found.iter().map(|s| s.listed()).collect::<Vec<_>>()});
-        if let Some(last) = found.last().filter(|_| more) {
-            answer["NextToken"] = json!(last.id);
-        }
-        Ok(answer)
+        let own = statements.iter().rev().filter(|s| caller.owns(&s.owner));
+        page.of("Statements", own, is_wanted, |s| &s.id, |s| s.listed())
     }
 
     /// The statement of an Id if it is the caller's, and which part of a batch it names.

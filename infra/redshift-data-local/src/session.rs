@@ -5,19 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::dialect;
 use crate::protocol::Execute;
-use crate::query::{End, end, not_loaded, query};
+use crate::query::{End, end, fail, not_loaded, query};
+use crate::result::ResultSet;
 use crate::statement::Statement;
 use crate::status::Status;
 
 /// Pause between two cancels of the same statement.
 const CANCEL_AGAIN: Duration = Duration::from_millis(75);
+/// Time for one of them.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs a statement to its end, whatever that is.
 pub(crate) async fn run(config: &Config, statement: &Arc<Statement>) {
@@ -111,12 +117,6 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
 
 async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connection) -> Result<(), End> {
     let (request, client, pid) = (&statement.request, &connection.client, connection.pid);
-    if let Some(folder) = &config.s3
-        && !(statement.session.is_some() && connection.is_in_transaction().await)
-    {
-        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
-        dialect::files::refresh(client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
-    }
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
             return false;
@@ -129,7 +129,8 @@ async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connec
         return Err(End::Aborted);
     }
     let (ended, end) = oneshot::channel();
-    let cancelling = tokio::spawn(cancel_when_asked(statement.clone(), client.cancel_token(), end));
+    let canceller = Canceller { postgres: config.postgres.clone(), token: client.cancel_token() };
+    let cancelling = tokio::spawn(canceller.cancel_when_asked(statement.clone(), end));
     if let Some(delay) = statement.run.lose_after {
         let driver = connection.driver.abort_handle();
         tokio::spawn(async move {
@@ -146,49 +147,103 @@ async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connec
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
         });
     }
-    let outcome = match (&statement.run.fail_with, &request.sqls) {
-        (Some(text), _) => Err(End::Failed(text.clone())),
-        (None, None) => {
-            let sql = request.sql.as_deref().unwrap_or_default();
-            let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
-            let begun = |numbered: bool| statement.begin(None, numbered.then(|| config.next_query_id()));
-            let result = query(config, client, request, sql, begun).await;
-            result.map(|result| statement.state.send_modify(|s| s.whole.result = Some(Arc::new(result))))
-        }
-        (None, Some(sqls)) => batch(config, client, statement, sqls).await,
-    };
+    let outcome = statements(config, statement, connection).await;
+    drop(ended);
+    let _ = cancelling.await;
+    if statement.state.borrow().cancel_requested {
+        // A cancel that came too late strikes this, and nothing that follows in the session.
+        let _ = client.simple_query("").await;
+    }
     if outcome.is_err() && request.sqls.is_some() && !request.commits_each() {
         // A session that stays must not keep what the batch began.
         let _ = client.batch_execute("ROLLBACK").await;
     }
-    drop(ended);
-    let _ = cancelling.await;
-    if statement.session.is_some() && statement.state.borrow().cancel_requested {
-        // A cancel that came too late strikes this, and not the session's next statement.
-        let _ = client.simple_query("").await;
-    }
     outcome
 }
 
-/// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a
-/// cancel that comes while nothing runs, as before the first query and between two of a batch.
-async fn cancel_when_asked(statement: Arc<Statement>, token: CancelToken, mut end: oneshot::Receiver<()>) {
-    let mut state = statement.state.subscribe();
-    let asked = async {
-        let _ = state.wait_for(|s| s.cancel_requested).await;
-        tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
-    };
-    tokio::select! {
-        () = asked => {}
-        _ = &mut end => return,
+/// Runs what a request has, on external tables that are up to date.
+async fn statements(config: &Config, statement: &Arc<Statement>, connection: &Connection) -> Result<(), End> {
+    let (request, client) = (&statement.request, &connection.client);
+    if let Some(folder) = &config.s3
+        && !(statement.session.is_some() && connection.is_in_transaction().await)
+    {
+        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
+        dialect::files::refresh(client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
     }
-    loop {
-        // One that does not get through is followed by the next. It is not broken off: it would strike what runs next in the session.
-        let _ = token.cancel_query(NoTls).await;
+    match (&statement.run.fail_with, &request.sqls) {
+        (Some(text), _) => Err(End::Failed(text.clone())),
+        (None, None) => {
+            let sql = request.sql.as_deref().unwrap_or_default();
+            let sql = if statement.run.never_ends { "SELECT pg_sleep(86400)" } else { sql };
+            let result = one(config, client, statement, None, sql).await?;
+            statement.state.send_modify(|s| s.whole.result = Some(result));
+            Ok(())
+        }
+        (None, Some(sqls)) => batch(config, client, statement, sqls).await,
+    }
+}
+
+/// Runs the SQL of a statement, or of the part of a batch with this index.
+async fn one(
+    config: &Config,
+    client: &Client,
+    statement: &Statement,
+    part: Option<usize>,
+    sql: &str,
+) -> Result<Arc<ResultSet>, End> {
+    let begun = |numbered: bool| statement.begin(part, numbered.then(|| config.next_query_id()));
+    let result = query(config, client, &statement.request, sql, begun).await;
+    if matches!(result, Err(End::Failed(_))) {
+        fail(client).await;
+    }
+    result.map(Arc::new)
+}
+
+/// Cancels what runs in a session of PostgreSQL.
+struct Canceller {
+    postgres: tokio_postgres::Config,
+    token: CancelToken,
+}
+
+impl Canceller {
+    /// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a
+    /// cancel that comes while nothing runs, as before the first query and between two of a batch.
+    async fn cancel_when_asked(self, statement: Arc<Statement>, mut end: oneshot::Receiver<()>) {
+        let mut state = statement.state.subscribe();
+        let asked = async {
+            let _ = state.wait_for(|s| s.cancel_requested).await;
+            tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(CANCEL_AGAIN) => {}
+            () = asked => {}
             _ = &mut end => return,
         }
+        loop {
+            // One that does not get through is followed by the next. It is not broken off: it would strike what runs next in the session.
+            let _ = tokio::time::timeout(CANCEL_LIMIT, self.cancel()).await;
+            tokio::select! {
+                () = tokio::time::sleep(CANCEL_AGAIN) => {}
+                _ = &mut end => return,
+            }
+        }
+    }
+
+    /// Cancels it, and returns when the session has got the signal: PostgreSQL closes the connection then, which the library's own way
+    /// of cancelling does not wait for.
+    async fn cancel(&self) -> std::io::Result<()> {
+        let port = self.postgres.get_ports().first().copied().unwrap_or(5432);
+        match self.postgres.get_hosts().first() {
+            Some(Host::Unix(folder)) => {
+                self.cancel_by(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?).await
+            }
+            Some(Host::Tcp(name)) => self.cancel_by(TcpStream::connect((name.as_str(), port)).await?).await,
+            None => Err(std::io::Error::other("PostgreSQL has no address")),
+        }
+    }
+
+    async fn cancel_by(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+        self.token.cancel_query_raw(&mut stream, NoTls).await.map_err(std::io::Error::other)?;
+        stream.read_to_end(&mut Vec::new()).await.map(drop)
     }
 }
 
@@ -217,8 +272,7 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
     for (n, sql) in sqls.iter().enumerate() {
         go_on(statement)?;
         statement.state.send_modify(|s| s.parts[n].change(Status::Started));
-        let begun = |numbered: bool| statement.begin(Some(n), numbered.then(|| config.next_query_id()));
-        let result = query(config, client, &statement.request, sql, begun).await;
+        let result = one(config, client, statement, Some(n), sql).await;
         statement.state.send_modify(|s| {
             let part = &mut s.parts[n];
             match &result {
@@ -227,7 +281,7 @@ async fn batch(config: &Config, client: &Client, statement: &Arc<Statement>, sql
             }
         });
         let result = match result {
-            Ok(result) => Arc::new(result),
+            Ok(result) => result,
             Err(End::Failed(text)) => {
                 let failure = End::Failed(format!("Query #{} failed with {text}", n + 1));
                 if one_transaction {

@@ -73,9 +73,8 @@ fn interval(text: &str) -> Option<String> {
     let (time, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
     let parts: Vec<i64> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [hours, minutes, seconds] = parts[..] else { return None };
-    let is_zero = |part: i64| part == 0;
-    let signed = |part: i64| format!("{}{part}", if is_zero(part) { "" } else { sign });
-    let seconds_sign = if is_zero(seconds) && fraction == "0" { "" } else { sign };
+    let signed = |part: i64| format!("{}{part}", if part == 0 { "" } else { sign });
+    let seconds_sign = if seconds == 0 && fraction == "0" { "" } else { sign };
     let mut written = Vec::new();
     if months != 0 {
         written.push(format!("{} years {} mons", months / 12, months % 12));
