@@ -192,7 +192,10 @@ def test_refusals(checked):
         (data.list_databases, {**TARGET, "NextToken": "x"}),
         (data.list_tables, {**TARGET, "Database": "nowhere"}),
     ]:
-        refused(call, **request)
+        known = request.get("Id") != UNKNOWN
+        expected = "ValidationException" if known else "ResourceNotFoundException"
+        expected = "DatabaseConnectionException" if request.get("Database") == "nowhere" else expected
+        assert refused(call, **request)["Code"] == expected, request
 
 
 def test_every_error_can_be_ordered(checked, order):

@@ -42,16 +42,20 @@ impl Caller {
         Self::of_arn("")
     }
 
-    /// The caller whom STS reports by this ARN: the sessions of a role are one owner.
+    /// The caller whom STS reports by this ARN: the sessions of a role are one owner. The path of a role is not in a session's ARN, and
+    /// names are distinct without it.
     pub fn of_arn(arn: &str) -> Self {
-        let owner = match arn.split_once(":assumed-role/").zip(arn.split(':').nth(4)) {
-            Some(((head, session), account)) => {
-                let partition = head.split(':').nth(1).unwrap_or("aws");
-                let role = session.rsplit_once('/').map_or(session, |(role, _)| role);
-                format!("arn:{partition}:iam::{account}:role/{role}")
-            }
-            None => arn.to_owned(),
+        let parts: Vec<_> = arn.splitn(6, ':').collect();
+        let role = match parts[..] {
+            [_, _, _, _, _, name] => name
+                .strip_prefix("assumed-role/")
+                .map(|session| session.rsplit_once('/').map_or(session, |(role, _)| role))
+                .or_else(|| name.strip_prefix("role/"))
+                .map(|role| role.rsplit('/').next().unwrap_or(role)),
+            _ => None,
         };
+        let owner =
+            role.map_or_else(|| arn.to_owned(), |role| format!("arn:{}:iam::{}:role/{role}", parts[1], parts[4]));
         Self::Principal { owner, session: arn.to_owned() }
     }
 
@@ -104,6 +108,7 @@ mod tests {
         for (other, owns, same_session) in [
             ("arn:aws:sts::111122223333:assumed-role/loader/proc-runner", true, true),
             ("arn:aws:sts::111122223333:assumed-role/loader/status-checker", true, false),
+            ("arn:aws:iam::111122223333:role/some/path/loader", true, false),
             ("arn:aws:sts::111122223333:assumed-role/loader2/proc-runner", false, false),
             ("arn:aws:sts::444455556666:assumed-role/loader/proc-runner", false, false),
             ("arn:aws:iam::111122223333:user/loader", false, false),

@@ -65,18 +65,19 @@ impl Events {
         })
     }
 
-    /// Tells of the end of a statement. What does not get through is logged, and nothing more.
-    pub(crate) async fn tell(&self, statement: &Statement) {
+    /// Sends the end of a statement. What does not get through is logged, and nothing more.
+    pub(crate) async fn send(&self, statement: &Statement) {
         let body = json!({"Entries": [self.entry(statement)]}).to_string();
-        for attempt in 1..=ATTEMPTS {
-            let text = match tokio::time::timeout(LIMIT, self.put(&body)).await {
+        let mut text = String::new();
+        for _ in 0..ATTEMPTS {
+            text = match tokio::time::timeout(LIMIT, self.put(&body)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(text)) => text,
                 Err(_) => "no answer".to_owned(),
             };
-            tracing::warn!(statement_id = statement.id, attempt, "the event did not reach EventBridge: {text}");
             tokio::time::sleep(PAUSE).await;
         }
+        tracing::error!(statement_id = statement.id, "the event did not reach EventBridge: {text}");
     }
 
     /// As the service's own event is. [recorded; Amazon Redshift Management Guide, "Monitoring events for the Amazon Redshift Data API"]
@@ -124,7 +125,7 @@ impl Events {
         let status = answer.status();
         let answer = to_bytes(Body::new(answer.into_body()), MOST_BYTES).await.map_err(|e| e.to_string())?;
         let read: Value = serde_json::from_slice(&answer).unwrap_or_default();
-        if status.is_success() && read["FailedEntryCount"].as_u64().unwrap_or(0) == 0 {
+        if status.is_success() && read["FailedEntryCount"] == 0 {
             return Ok(());
         }
         Err(format!("{status}: {}", String::from_utf8_lossy(&answer)))

@@ -14,6 +14,8 @@ use redshift_data_local::postgres::{Postgres, Programs};
 use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Error, Service, interrupted, serve};
 use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 const EXAMPLE: &str = "\
 Example:
@@ -42,7 +44,8 @@ struct Options {
     /// program, of the PATH, or of Debian
     #[arg(long, env = "REDSHIFT_DATA_LOCAL_POSTGRES", value_name = "FOLDER")]
     postgres: Option<PathBuf>,
-    /// Where to listen. Port 0 takes a free one
+    /// Where to listen. Port 0 takes a free one. Whoever reaches another address than loopback may run SQL as PostgreSQL's superuser: only
+    /// inside of a container's own network
     #[arg(long, default_value = "127.0.0.1:8123")]
     listen: SocketAddr,
     /// A workgroup or cluster that exists (repeatable); every name exists if none is given
@@ -64,7 +67,7 @@ struct Options {
     #[arg(long, value_name = "NAME", default_value = SOURCE, requires = "events")]
     event_source: String,
     /// A further name of this machine that requests may name as their Host (repeatable), as a container's: NAME, or NAME:PORT if its
-    /// port is another outside
+    /// port is another outside. It has to be one that nobody can own as a domain: a web page of its owner would be answered
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
 }
@@ -86,7 +89,7 @@ fn caller(text: &str) -> Result<(String, Caller), String> {
     let ["arn", _, service, "", account, name] = parts[..] else { return Err(wrong()) };
     let account_is_whole = account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
     let is_known = match service {
-        "iam" => name == "root" || name.starts_with("role/") || name.starts_with("user/"),
+        "iam" => name == "root" || (name.starts_with("role/") || name.starts_with("user/")) && !name.ends_with('/'),
         "sts" => name.starts_with("assumed-role/") && name.matches('/').count() > 1,
         _ => false,
     };
@@ -96,10 +99,8 @@ fn caller(text: &str) -> Result<(String, Caller), String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+    let levels = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr).init();
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
@@ -114,6 +115,9 @@ async fn run(options: Options) -> Result<(), String> {
     let listener =
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
+    if !address.ip().is_loopback() {
+        eprintln!("warning: whoever reaches {address} may run SQL as a superuser, as it checks no signature");
+    }
     // Where it listens on every address, it answers under this machine's own.
     let at = if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address };
     let url = format!("http://{at}");
@@ -148,7 +152,13 @@ async fn run(options: Options) -> Result<(), String> {
     config.hosts = options.hosts;
     config.events = options.events.map(|events| signed(Events { source: options.event_source, ..events }));
     if !options.callers.is_empty() {
-        config.access = Some(Arc::new(HashMap::from_iter(options.callers)));
+        let mut known = HashMap::new();
+        for (key, caller) in options.callers {
+            if known.insert(key.clone(), caller).is_some() {
+                return Err(format!("--caller names the key {key} twice"));
+            }
+        }
+        config.access = Some(Arc::new(known));
     }
     let service = Arc::new(Service::new(config));
     let stop = async move {
@@ -196,6 +206,7 @@ mod tests {
             ("AKIAONE=arn:aws:iam::111122223333:user/me", Some("arn:aws:iam::111122223333:user/me")),
             ("AKIAONE=arn:aws:iam::111122223333:root", Some("arn:aws:iam::111122223333:root")),
             ("AKIAONE=arn:aws:sts::111122223333:assumed-role/loader", None),
+            ("AKIAONE=arn:aws:iam::111122223333:role/", None),
             ("AKIAONE=arn:aws:s3:::bucket", None),
             ("AKIAONE=arn:aws:iam::1111:role/loader", None),
             ("AKIAONE=loader", None),

@@ -184,7 +184,7 @@ impl Service {
         tokio::spawn(async move {
             session::run(&config, &running).await;
             if let Some(events) = config.events.as_ref().filter(|_| running.request.with_event == Some(true)) {
-                events.tell(&running).await;
+                events.send(&running).await;
             }
         });
         Ok(statement)

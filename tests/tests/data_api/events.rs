@@ -72,5 +72,14 @@ pub(crate) async fn the_end_of_a_statement_is_an_event(api: &Api) -> Outcome {
     assert!(refused.0 == "ValidationException" && refused.1.contains("WithEvent"), "{refused:?}");
     own.stop().await;
     bus.abort();
+
+    let mut config = Config::new(api.database.warehouse.config().clone(), vec![]);
+    config.events = Some(Events::at(&url)?);
+    let own = Running::start(config).await?;
+    let client = Client::new(&sdk_config(&own.url).await);
+    let lost = client.execute_statement().workgroup_name("w-1").database("ecommerce_db").sql("SELECT 1");
+    let done = lost.with_event(true).wait_time_seconds(20).send().await?;
+    assert_eq!(done.status().map(|s| s.as_str()), Some("FINISHED"), "whether anybody listens or not");
+    own.stop().await;
     Ok(())
 }
