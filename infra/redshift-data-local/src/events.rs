@@ -69,13 +69,15 @@ impl Events {
     pub(crate) async fn send(&self, statement: &Statement) {
         let body = json!({"Entries": [self.entry(statement)]}).to_string();
         let mut text = String::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             text = match tokio::time::timeout(LIMIT, self.put(&body)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(text)) => text,
                 Err(_) => "no answer".to_owned(),
             };
-            tokio::time::sleep(PAUSE).await;
+            if attempt < ATTEMPTS {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         tracing::error!(statement_id = statement.id, "the event did not reach EventBridge: {text}");
     }
@@ -125,7 +127,8 @@ impl Events {
         let status = answer.status();
         let answer = to_bytes(Body::new(answer.into_body()), MOST_BYTES).await.map_err(|e| e.to_string())?;
         let read: Value = serde_json::from_slice(&answer).unwrap_or_default();
-        if status.is_success() && read["FailedEntryCount"] == 0 {
+        // Of an entry that failed there is none.
+        if status.is_success() && read["Entries"][0]["EventId"].is_string() {
             return Ok(());
         }
         Err(format!("{status}: {}", String::from_utf8_lossy(&answer)))

@@ -54,11 +54,6 @@ struct State {
 }
 
 impl State {
-    /// Whether its connection has ended by itself, so that nothing can run in it any more.
-    fn is_dead(&self) -> bool {
-        self.status == Status::Available && self.connection.as_ref().is_none_or(Connection::is_closed)
-    }
-
     fn close(&mut self) {
         self.change(Status::Closed);
         self.statement = None;
@@ -108,8 +103,8 @@ impl Session {
     /// # Errors
     /// ValidationException if another one runs in it, or if it is gone.
     pub(crate) fn occupy(&self, keep_alive: Option<u64>) -> Reply<()> {
-        let mut state = self.lock();
-        if state.is_dead() || (state.status == Status::Available && self.left().is_zero()) {
+        let mut state = self.seen();
+        if state.status == Status::Available && self.left().is_zero() {
             state.close();
         }
         if state.status != Status::Available {
@@ -174,15 +169,14 @@ impl Session {
 
     /// As ListSessions shows it.
     fn listed(&self) -> Value {
-        let status = self.status();
-        let state = self.lock();
+        let state = self.seen();
         let mut fields = Map::new();
         fields.insert("SessionId".into(), json!(self.id));
-        fields.insert("Status".into(), json!(status));
+        fields.insert("Status".into(), json!(state.status));
         fields.insert("CreatedAt".into(), epoch(self.created_at));
         fields.insert("UpdatedAt".into(), epoch(state.updated_at));
         fields.insert("SessionAliveSeconds".into(), json!(state.keep_alive.as_secs()));
-        if status == Status::Available {
+        if state.status == Status::Available {
             let end = (state.updated_at + state.keep_alive).min(self.created_at + LIFE);
             fields.insert("SessionTtl".into(), epoch(end));
         }
@@ -201,11 +195,16 @@ impl Session {
     }
 
     fn status(&self) -> Status {
+        self.seen().status
+    }
+
+    /// Its state, CLOSED if its connection has ended by itself.
+    fn seen(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
-        if state.is_dead() {
+        if state.status == Status::Available && state.connection.as_ref().is_none_or(Connection::is_closed) {
             state.close();
         }
-        state.status
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

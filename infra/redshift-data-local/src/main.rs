@@ -116,14 +116,22 @@ async fn run(options: Options) -> Result<(), String> {
         listener.map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", options.listen))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     if !address.ip().is_loopback() {
-        eprintln!("warning: whoever reaches {address} may run SQL as a superuser, as it checks no signature");
+        let user = options.database_url.as_ref().map_or("a superuser", |_| "the user of --database-url");
+        eprintln!("warning: no signature is checked: whoever reaches {address} may run SQL as {user}");
+    }
+    let mut callers = HashMap::new();
+    let key = options.callers.first().map_or("local", |(key, _)| key).to_owned();
+    for (key, caller) in options.callers {
+        if callers.contains_key(&key) {
+            return Err(format!("--caller names the key {key} twice"));
+        }
+        callers.insert(key, caller);
     }
     // Where it listens on every address, it answers under this machine's own.
     let at = if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address };
     let url = format!("http://{at}");
     // One listener from the start on: a signal between two would be lost.
     let mut stop = Box::pin(interrupted());
-    let key = options.callers.first().map_or("local", |(key, _)| key).to_owned();
     let mut exports = vec![
         ("AWS_ACCESS_KEY_ID", key),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -131,6 +139,9 @@ async fn run(options: Options) -> Result<(), String> {
     ];
     let (database, own) = match options.database_url {
         Some(database) => {
+            if database.get_hosts().len().max(database.get_hostaddrs().len()) > 1 {
+                return Err("--database-url (DATABASE_URL) names several hosts: name one".to_owned());
+            }
             let unreachable = |e| format!("PostgreSQL is not reachable: {e}; check --database-url (DATABASE_URL)");
             drop(database.connect(tokio_postgres::NoTls).await.map_err(unreachable)?);
             (database, None)
@@ -151,14 +162,8 @@ async fn run(options: Options) -> Result<(), String> {
     config.s3 = options.s3;
     config.hosts = options.hosts;
     config.events = options.events.map(|events| signed(Events { source: options.event_source, ..events }));
-    if !options.callers.is_empty() {
-        let mut known = HashMap::new();
-        for (key, caller) in options.callers {
-            if known.insert(key.clone(), caller).is_some() {
-                return Err(format!("--caller names the key {key} twice"));
-            }
-        }
-        config.access = Some(Arc::new(known));
+    if !callers.is_empty() {
+        config.access = Some(Arc::new(callers));
     }
     let service = Arc::new(Service::new(config));
     let stop = async move {

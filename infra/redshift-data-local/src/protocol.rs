@@ -254,7 +254,7 @@ pub(crate) fn check_target(
 /// The most that ListStatements and ListSessions show at once. [API model]
 const MAX_LISTED: usize = 100;
 
-/// One page of what is listed the newest first: what a token stands at, how many are wanted, which of them are asked for.
+/// Which page of a list: after which of its entries, and how many at most.
 pub(crate) struct Page<'a> {
     pub(crate) next_token: Option<&'a str>,
     pub(crate) max_results: Option<usize>,

@@ -4,6 +4,7 @@
 //! nothing is left that could make a statement fail that has committed.
 
 use std::error::Error as _;
+use std::pin::pin;
 
 use futures_util::TryStreamExt;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
@@ -12,8 +13,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::dialect::{self, bind, bind_named, fill};
-use crate::protocol::Execute;
 use crate::result::ResultSet;
+use crate::statement::Statement;
 use crate::value::{Origins, column, field};
 
 /// How running a statement ended, if it did not succeed.
@@ -24,17 +25,19 @@ pub(crate) enum End {
     Aborted,
 }
 
-/// Runs one statement of a request. `begun` hears when it is understood and begins, and whether it is one that Redshift numbers.
+/// Runs the SQL of a statement, or of the part of a batch with this index.
 ///
 /// # Errors
 /// Those of its SQL and of the connection. A transaction that is open has to [`fail`] with them.
 pub(crate) async fn query(
     config: &Config,
     client: &Client,
-    request: &Execute,
+    statement: &Statement,
+    part: Option<usize>,
     sql: &str,
-    begun: impl FnOnce(bool),
 ) -> Result<ResultSet, End> {
+    let request = &statement.request;
+    let begin = |sql: &str| statement.begin(part, is_numbered(sql).then(|| config.next_query_id()));
     let parameters = request.parameters.as_deref().unwrap_or_default();
     // In a batch, each statement takes those of the parameters that it names.
     let bind = if request.sqls.is_some() { bind_named } else { bind };
@@ -42,13 +45,13 @@ pub(crate) async fn query(
     if let Some(folder) = &config.s3
         && let Some(transfer) = dialect::files::transfer(&bound.sql).map_err(|e| not_loaded(&e.into()))?
     {
-        begun(true);
-        transfer.run(client, folder).await.map_err(|e| not_loaded(&e))?;
+        begin(&bound.sql);
+        transfer.run(client, folder, pin!(statement.cancelled())).await.map_err(|e| not_loaded(&e))?;
         return Ok(ResultSet::without_columns(0));
     }
     let statements = dialect::translate(&bound.sql).map_err(|e| End::Failed(format!("ERROR: {e}")))?;
     let [translated] = &statements[..] else {
-        begun(is_numbered(&bound.sql));
+        begin(&bound.sql);
         // At once, they are one transaction, or part of the one that is open.
         client.batch_execute(&statements.join(";")).await.map_err(|e| end(&e))?;
         return Ok(ResultSet::without_columns(0));
@@ -58,10 +61,10 @@ pub(crate) async fn query(
     let columns: Vec<_> = prepared.columns().iter().map(|c| column(c, &origins)).collect();
     let literals: Vec<_> = prepared.params().iter().zip(&bound.values).map(|(of, value)| literal(of, value)).collect();
     let filled = fill(translated, &literals);
-    begun(is_numbered(&bound.sql));
+    begin(&bound.sql);
     // Only this way of asking has the values written by PostgreSQL.
     let messages = client.simple_query_raw(&filled).await.map_err(|e| end_of(&e, &bound.sql, &filled))?;
-    let mut messages = std::pin::pin!(messages);
+    let mut messages = pin!(messages);
     let (mut records, mut size, mut affected) = (Vec::new(), 0, 0);
     while let Some(message) = messages.try_next().await.map_err(|e| end_of(&e, &bound.sql, &filled))? {
         match message {
@@ -122,6 +125,7 @@ fn affected_by(sql: &str, rows: u64) -> i64 {
 pub(crate) fn not_loaded(failed: &dialect::files::Failed) -> End {
     match failed {
         dialect::files::Failed::Engine(error) => end(error),
+        dialect::files::Failed::Cancelled => End::Aborted,
         other => End::Failed(format!("ERROR: {other}")),
     }
 }

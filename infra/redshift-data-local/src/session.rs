@@ -1,16 +1,14 @@
 //! Running statements on PostgreSQL, each in a session of its own or in one that stays.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::Host;
-use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::config::Config;
 use crate::dialect;
@@ -22,8 +20,6 @@ use crate::status::Status;
 
 /// Pause between two cancels of the same statement.
 const CANCEL_AGAIN: Duration = Duration::from_millis(75);
-/// Time for one of them.
-const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs a statement to its end, whatever that is.
 pub(crate) async fn run(config: &Config, statement: &Arc<Statement>) {
@@ -117,6 +113,11 @@ async fn execute(config: &Config, statement: &Arc<Statement>) -> Result<(), End>
 
 async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connection) -> Result<(), End> {
     let (request, client, pid) = (&statement.request, &connection.client, connection.pid);
+    let folder = match &config.s3 {
+        // External tables stay as they are while a transaction is open.
+        Some(_) if statement.session.is_some() && connection.is_in_transaction().await => None,
+        folder => folder.as_deref(),
+    };
     let wanted = statement.state.send_if_modified(|s| {
         if s.cancel_requested {
             return false;
@@ -129,8 +130,7 @@ async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connec
         return Err(End::Aborted);
     }
     let (ended, end) = oneshot::channel();
-    let canceller = Canceller { postgres: config.postgres.clone(), token: client.cancel_token() };
-    let cancelling = tokio::spawn(canceller.cancel_when_asked(statement.clone(), end));
+    let cancelling = tokio::spawn(cancel_when_asked(config.postgres.clone(), pid, statement.clone(), end));
     if let Some(delay) = statement.run.lose_after {
         let driver = connection.driver.abort_handle();
         tokio::spawn(async move {
@@ -139,7 +139,11 @@ async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connec
         });
     }
     if let Some(delay) = statement.run.kill_after {
-        tokio::spawn(kill(config.postgres.clone(), pid, delay));
+        let postgres = config.postgres.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            signal(&postgres, "pg_terminate_backend", pid).await
+        });
     }
     if let Some(delay) = statement.run.crash_after {
         tokio::spawn(async move {
@@ -147,29 +151,34 @@ async fn run_on(config: &Config, statement: &Arc<Statement>, connection: &Connec
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
         });
     }
-    let outcome = statements(config, statement, connection).await;
+    let refreshed = match folder {
+        Some(folder) => {
+            let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
+            dialect::files::refresh(client, folder, sqls, pin!(statement.cancelled())).await.map_err(|e| not_loaded(&e))
+        }
+        None => Ok(()),
+    };
+    let began = refreshed.is_err() || (request.sqls.is_some() && !request.commits_each());
+    let outcome = match refreshed {
+        Ok(()) => statements(config, client, statement).await,
+        Err(end) => Err(end),
+    };
     drop(ended);
     let _ = cancelling.await;
     if statement.state.borrow().cancel_requested {
         // A cancel that came too late strikes this, and nothing that follows in the session.
         let _ = client.simple_query("").await;
     }
-    if outcome.is_err() && request.sqls.is_some() && !request.commits_each() {
-        // A session that stays must not keep what the batch began.
+    if outcome.is_err() && began {
+        // A session that stays must not keep what the batch or the reading of files began.
         let _ = client.batch_execute("ROLLBACK").await;
     }
     outcome
 }
 
-/// Runs what a request has, on external tables that are up to date.
-async fn statements(config: &Config, statement: &Arc<Statement>, connection: &Connection) -> Result<(), End> {
-    let (request, client) = (&statement.request, &connection.client);
-    if let Some(folder) = &config.s3
-        && !(statement.session.is_some() && connection.is_in_transaction().await)
-    {
-        let sqls = request.sqls.iter().flatten().chain(&request.sql).map(String::as_str);
-        dialect::files::refresh(client, folder, sqls).await.map_err(|e| not_loaded(&e))?;
-    }
+/// Runs what a request has.
+async fn statements(config: &Config, client: &Client, statement: &Arc<Statement>) -> Result<(), End> {
+    let request = &statement.request;
     match (&statement.run.fail_with, &request.sqls) {
         (Some(text), _) => Err(End::Failed(text.clone())),
         (None, None) => {
@@ -191,60 +200,42 @@ async fn one(
     part: Option<usize>,
     sql: &str,
 ) -> Result<Arc<ResultSet>, End> {
-    let begun = |numbered: bool| statement.begin(part, numbered.then(|| config.next_query_id()));
-    let result = query(config, client, &statement.request, sql, begun).await;
+    let result = query(config, client, statement, part, sql).await;
     if matches!(result, Err(End::Failed(_))) {
         fail(client).await;
     }
     result.map(Arc::new)
 }
 
-/// Cancels what runs in a session of PostgreSQL.
-struct Canceller {
+/// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a cancel that comes while
+/// nothing runs, as before the first query and between two of a batch.
+async fn cancel_when_asked(
     postgres: tokio_postgres::Config,
-    token: CancelToken,
-}
-
-impl Canceller {
-    /// Cancels a statement once somebody has asked for it, again and again until it has ended: PostgreSQL drops a
-    /// cancel that comes while nothing runs, as before the first query and between two of a batch.
-    async fn cancel_when_asked(self, statement: Arc<Statement>, mut end: oneshot::Receiver<()>) {
-        let mut state = statement.state.subscribe();
-        let asked = async {
-            let _ = state.wait_for(|s| s.cancel_requested).await;
-            tokio::time::sleep(statement.run.slow_cancel.unwrap_or_default()).await;
-        };
+    pid: i32,
+    statement: Arc<Statement>,
+    mut end: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        () = statement.cancelled() => {}
+        _ = &mut end => return,
+    }
+    loop {
+        // It is not broken off: it would strike what runs next in the session.
+        if let Err(error) = signal(&postgres, "pg_cancel_backend", pid).await {
+            tracing::warn!(statement_id = statement.id, "PostgreSQL did not take a cancel: {error}");
+        }
         tokio::select! {
-            () = asked => {}
+            () = tokio::time::sleep(CANCEL_AGAIN) => {}
             _ = &mut end => return,
         }
-        loop {
-            // One that does not get through is followed by the next. It is not broken off: it would strike what runs next in the session.
-            let _ = tokio::time::timeout(CANCEL_LIMIT, self.cancel()).await;
-            tokio::select! {
-                () = tokio::time::sleep(CANCEL_AGAIN) => {}
-                _ = &mut end => return,
-            }
-        }
     }
+}
 
-    /// Cancels it, and returns when the session has got the signal: PostgreSQL closes the connection then, which the library's own way
-    /// of cancelling does not wait for.
-    async fn cancel(&self) -> std::io::Result<()> {
-        let port = self.postgres.get_ports().first().copied().unwrap_or(5432);
-        match self.postgres.get_hosts().first() {
-            Some(Host::Unix(folder)) => {
-                self.cancel_by(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?).await
-            }
-            Some(Host::Tcp(name)) => self.cancel_by(TcpStream::connect((name.as_str(), port)).await?).await,
-            None => Err(std::io::Error::other("PostgreSQL has no address")),
-        }
-    }
-
-    async fn cancel_by(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
-        self.token.cancel_query_raw(&mut stream, NoTls).await.map_err(std::io::Error::other)?;
-        stream.read_to_end(&mut Vec::new()).await.map(drop)
-    }
+/// Has PostgreSQL signal one of its sessions, and returns when it has: the protocol's own way of cancelling does not tell.
+async fn signal(postgres: &tokio_postgres::Config, function: &str, pid: i32) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = postgres.connect(NoTls).await?;
+    tokio::spawn(connection);
+    client.batch_execute(&format!("SELECT pg_catalog.{function}({pid})")).await
 }
 
 /// Ends a batch between two of its statements, where no cancel reaches it.
@@ -252,14 +243,6 @@ fn go_on(statement: &Statement) -> Result<(), End> {
     if statement.run.slow_cancel.is_none() && statement.state.borrow().cancel_requested {
         return Err(End::Aborted);
     }
-    Ok(())
-}
-
-async fn kill(postgres: tokio_postgres::Config, pid: i32, delay: Duration) -> Result<(), tokio_postgres::Error> {
-    tokio::time::sleep(delay).await;
-    let (client, connection) = postgres.connect(NoTls).await?;
-    tokio::spawn(connection);
-    client.execute("SELECT pg_terminate_backend($1)", &[&pid]).await?;
     Ok(())
 }
 

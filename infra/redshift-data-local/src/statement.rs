@@ -169,6 +169,12 @@ impl Statement {
         });
     }
 
+    /// Returns when somebody has asked for its end, and that is to reach it.
+    pub(crate) async fn cancelled(&self) {
+        let _ = self.state.subscribe().wait_for(|s| s.cancel_requested).await;
+        tokio::time::sleep(self.run.slow_cancel.unwrap_or_default()).await;
+    }
+
     pub(crate) fn request_cancel(&self) {
         self.state.send_modify(|s| s.cancel_requested = true);
     }

@@ -43,6 +43,17 @@ fn it_reports_a_url_that_is_none() {
 }
 
 #[test]
+fn it_refuses_what_can_mean_two_things() {
+    let text = fails("postgresql://nobody@127.0.0.1:1,127.0.0.1:2/none");
+    assert!(text.contains("names several hosts: name one"), "{text}");
+    let callers =
+        ["--caller", "AKIAONE=arn:aws:iam::111122223333:role/a", "--caller", "AKIAONE=arn:aws:iam::111122223333:root"];
+    let output = Command::new(PROGRAM).args(["--listen", "127.0.0.1:0"]).args(callers).output().expect("it starts");
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "redshift-data-local: --caller names the key AKIAONE twice\n");
+}
+
+#[test]
 fn its_help_tells_that_it_connects_without_tls() {
     let help = Command::new(PROGRAM).arg("--help").output().expect("it starts").stdout;
     assert!(String::from_utf8_lossy(&help).contains("without TLS"));

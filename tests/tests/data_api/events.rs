@@ -13,12 +13,12 @@ use redshift_data_local::events::{Events, SOURCE};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-type Bus = (UnboundedSender<(HeaderMap, Value)>, std::sync::Arc<Mutex<bool>>);
+type Bus = (UnboundedSender<(HeaderMap, Value)>, std::sync::Arc<Mutex<Vec<Value>>>);
 
-/// As EventBridge answers; the first time, if so wanted, as one that is in trouble.
-async fn put(State((sender, fails)): State<Bus>, headers: HeaderMap, body: String) -> String {
-    if std::mem::take(&mut *fails.lock().expect("no panic")) {
-        return json!({"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}).to_string();
+/// As EventBridge answers, after it was in trouble.
+async fn put(State((sender, troubles)): State<Bus>, headers: HeaderMap, body: String) -> String {
+    if let Some(trouble) = troubles.lock().expect("no panic").pop() {
+        return trouble.to_string();
     }
     let _ = sender.send((headers, serde_json::from_str(&body).expect("JSON")));
     json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}).to_string()
@@ -28,7 +28,11 @@ pub(crate) async fn the_end_of_a_statement_is_an_event(api: &Api) -> Outcome {
     let (sender, mut events) = unbounded_channel();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let app = Router::new().route("/", post(put)).with_state((sender, std::sync::Arc::new(Mutex::new(true))));
+    let troubles = vec![
+        json!({"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}),
+        json!({"message": "something else than EventBridge"}),
+    ];
+    let app = Router::new().route("/", post(put)).with_state((sender, std::sync::Arc::new(Mutex::new(troubles))));
     let bus = tokio::spawn(async move { axum::serve(listener, app).await });
     let mut config = Config::new(api.database.warehouse.config().clone(), vec![]);
     config.events = Some(Events::at(&url)?);

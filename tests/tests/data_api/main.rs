@@ -208,6 +208,23 @@ async fn a_cancel_is_never_lost(api: &Api) -> Outcome {
 }
 
 /// The engine, too, ends what nobody waits for any more.
+async fn a_cancel_finds_a_postgresql_that_is_named_by_its_address(api: &Api) -> Outcome {
+    let of_warehouse = api.database.warehouse.config();
+    let mut postgres = tokio_postgres::Config::new();
+    postgres.host("postgresql.invalid").hostaddr(std::net::Ipv4Addr::LOCALHOST.into());
+    postgres.port(of_warehouse.get_ports()[0]).user(of_warehouse.get_user().ok_or("no user")?);
+    postgres.password(of_warehouse.get_password().ok_or("no password")?);
+    let own = Running::start(Config::new(postgres, vec![])).await?;
+    let client = Client::new(&sdk_config(&own.url).await);
+    let slow = client.execute_statement().workgroup_name("w-1").database("ecommerce_db").sql("SELECT pg_sleep(25)");
+    let id = slow.send().await?.id.ok_or("no Id")?;
+    client.cancel_statement().id(&id).send().await?;
+    let done = client.describe_statement().id(&id).wait_time_seconds(30).send().await?;
+    assert_eq!(done.status, Some(StatusString::Aborted));
+    own.stop().await;
+    Ok(())
+}
+
 async fn a_lost_connection_ends_what_it_ran(api: &Api) -> Outcome {
     let fault = Fault::new(FaultKind::LoseSession(0.1));
     api.api.service.faults().set(vec![fault]);
@@ -315,6 +332,7 @@ fn main() -> ExitCode {
         statuses_come_in_their_order_and_results_after_the_end,
         long_polls_return_at_the_end_or_when_time_is_up,
         a_cancel_really_cancels,
+        a_cancel_finds_a_postgresql_that_is_named_by_its_address,
         a_cancel_is_never_lost,
         a_lost_connection_ends_what_it_ran,
         a_client_token_finds_its_statement,

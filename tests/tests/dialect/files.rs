@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use tests::Outcome;
-
-use crate::Api;
+use super::*;
 
 /// Two rows, written by pyarrow 26.0: `Id` INT64, `at` INT96 and the second one NULL, `price` DECIMAL(10, 2) and `tags` a list of structs.
 /// `pq.write_table(pa.table({"Id": pa.array([1, 2]), "at": pa.array([datetime(2024, 1, 1, 1, 2, 3, 456789), None], pa.timestamp("us")),
@@ -216,9 +214,86 @@ pub(crate) async fn an_unload_overwrites_only_what_it_is_told_to(api: &Api) -> O
     assert_eq!(std::fs::read_to_string(api.database.path().join("s3/over/t_0000_part_00"))?, "3\n");
     api.rows(&unload("SELECT 4", "CLEANPATH PARALLEL OFF CSV")).await?;
     assert_eq!(names()?, ["t_000"]);
-    // What fails has written and removed nothing.
+    // What fails has written and removed nothing, and counts for nothing.
     api.error(&unload("SELECT nothing", "CLEANPATH")).await?;
     assert_eq!(names()?, ["t_000"]);
+    std::fs::create_dir(api.database.path().join("s3/over/t_0001_part_00"))?;
+    let (one, two) =
+        (unload("SELECT 5", "CLEANPATH PARALLEL OFF"), unload("SELECT 6 UNION ALL SELECT 7", "ALLOWOVERWRITE"));
+    let sqls = [one, two, "SELECT PG_LAST_UNLOAD_COUNT()".to_owned()].to_vec();
+    let batch = api.client.batch_execute_statement().workgroup_name("w").database(api.database.warehouse.database());
+    let batch = batch.set_sqls(Some(sqls)).execution_mode("AUTO_COMMIT".into()).wait_time_seconds(20).send().await?;
+    let count = api.client.get_statement_result().id(format!("{}:3", batch.id().ok_or("no Id")?)).send().await?;
+    assert_eq!(count.records()[0][0], Field::LongValue(1));
+    assert_eq!(names()?, ["t_000", "t_0001_part_00"]);
+    // However a place is written: what was just written stays, and what is there is seen.
+    for place in
+        ["s3://over/twice//", "s3://over/twice//t_", "s3://over//twice/x/", "s3://over/_hidden", "s3://over/.h"]
+    {
+        api.rows(&format!("UNLOAD ('SELECT 1') TO '{place}' IAM_ROLE default PARALLEL OFF")).await?;
+        let refused = api.error(&format!("UNLOAD ('SELECT 2') TO '{place}' IAM_ROLE default")).await?;
+        assert!(refused.contains("is not empty"), "{place}: {refused}");
+        api.rows(&format!("UNLOAD ('SELECT 3') TO '{place}' IAM_ROLE default CLEANPATH PARALLEL OFF")).await?;
+        let loaded = format!("COPY loaded_again FROM '{place}' IAM_ROLE default");
+        let sqls = ["CREATE TEMP TABLE loaded_again (n INTEGER)", &loaded, "SELECT LISTAGG(n) FROM loaded_again"];
+        assert_eq!(api.last(&sqls).await?, ["3"], "{place}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn an_instant_is_the_same_in_any_time_zone(api: &Api) -> Outcome {
+    let place = "'s3://instants/' IAM_ROLE default FORMAT AS PARQUET";
+    let sqls = [
+        "CREATE TABLE instants (at TIMESTAMPTZ)",
+        "INSERT INTO instants VALUES ('2024-07-01 12:00:00.5+00')",
+        "SET timezone TO 'America/New_York'",
+        &format!("UNLOAD ('SELECT * FROM instants') TO {place}"),
+        &format!("COPY instants FROM {place}"),
+        "SELECT at FROM instants",
+    ];
+    assert_eq!(api.last(&sqls).await?, ["2024-07-01 08:00:00.5-04", "2024-07-01 08:00:00.5-04"]);
+    Ok(())
+}
+
+/// In a session of its own: the id of a statement, and its end.
+async fn within(api: &Api, session: &str, sql: &str) -> Any<DescribeStatementOutput> {
+    let id = api.client.execute_statement().session_id(session).sql(sql).send().await?.id.ok_or("no Id")?;
+    Ok(api.client.describe_statement().id(id).wait_time_seconds(20).send().await?)
+}
+
+pub(crate) async fn whoever_reads_an_external_table_waits_for_nobody(api: &Api) -> Outcome {
+    api.file("waits/a.csv", "1\n")?;
+    api.all(&[
+        "CREATE EXTERNAL SCHEMA waits FROM DATA CATALOG DATABASE 'waits' IAM_ROLE default",
+        "CREATE EXTERNAL TABLE waits.t (n INTEGER) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' STORED AS TEXTFILE LOCATION 's3://waits/'",
+    ])
+    .await?;
+    let begin = async || -> Any<String> {
+        let execute = api.client.execute_statement().workgroup_name("w").database(api.database.warehouse.database());
+        let begun = execute.sql("SELECT 1").session_keep_alive_seconds(60).wait_time_seconds(20).send().await?;
+        Ok(begun.session_id.ok_or("no session")?)
+    };
+    let (reads, waits) = (begin().await?, begin().await?);
+    within(api, &reads, "BEGIN").await?;
+    within(api, &reads, "SELECT * FROM waits.t").await?;
+    api.file("waits/b.csv", "2\n")?;
+    assert_eq!(api.rows("SELECT COUNT(*) FROM waits.t").await?, ["2"], "beside a transaction that has read it");
+    within(api, &reads, "ROLLBACK").await?;
+
+    // Where the reading of files waits, a cancel ends it as well, also of what would repair the table.
+    let mut lock = api.database.warehouse.connect().await?;
+    let lock = lock.transaction().await?;
+    lock.batch_execute("LOCK TABLE waits.t").await?;
+    api.file("waits/c.csv", "3\n")?;
+    for sql in ["SELECT 5", "DROP TABLE IF EXISTS waits.nothing"] {
+        let id = api.client.execute_statement().session_id(&waits).sql(sql).send().await?.id.ok_or("no Id")?;
+        api.client.cancel_statement().id(&id).send().await?;
+        let ended = api.client.describe_statement().id(id).wait_time_seconds(20).send().await?;
+        assert_eq!(ended.status, Some(StatusString::Aborted), "{sql}: {ended:?}");
+    }
+    lock.rollback().await?;
+    assert_eq!(within(api, &waits, "SELECT 6").await?.status, Some(StatusString::Finished), "no transaction is open");
+    assert_eq!(api.rows("SELECT COUNT(*) FROM waits.t").await?, ["3"]);
     Ok(())
 }
 

@@ -422,6 +422,8 @@ fn main() -> ExitCode {
         a_copy_that_fails_loads_nothing,
         what_is_unloaded_can_be_loaded,
         an_unload_overwrites_only_what_it_is_told_to,
+        an_instant_is_the_same_in_any_time_zone,
+        whoever_reads_an_external_table_waits_for_nobody,
         nothing_outside_of_the_folder_is_read_or_written,
         the_sql_of_the_project_runs_as_it_stands,
         tickit_is_made_and_asked,

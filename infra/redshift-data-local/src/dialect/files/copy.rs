@@ -8,7 +8,7 @@ use super::folder::{Compression, File, Folder};
 use super::parquet::By;
 use super::table::{Long, Rules, Target, Times};
 use super::text::{Json, JsonPath, Quotes, Text, Width, byte};
-use super::{Failed, Format, counted};
+use super::{Cancelled, Failed, Format, counted, unless};
 use crate::dialect::Refused;
 use crate::dialect::expression::{closing, split};
 use crate::dialect::lex::{Token, lex};
@@ -284,7 +284,7 @@ impl Copy {
     ///
     /// # Errors
     /// Files that cannot be read, values that do not fit.
-    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
+    pub(super) async fn run(&self, client: &Client, folder: &Path, mut cancelled: Cancelled<'_>) -> Result<(), Failed> {
         let files = self.files(Folder(folder))?;
         if files.is_empty() {
             return Err(missing(&self.from));
@@ -296,7 +296,8 @@ impl Copy {
         target.open().await?;
         let mut count = 0;
         for file in files {
-            let rows = format.rows(file, *compression, &target.columns).await.map_err(|failed| self.failed(failed))?;
+            let rows = unless(cancelled.as_mut(), format.rows(file, *compression, &target.columns));
+            let rows = rows.await.map_err(|failed| self.failed(failed))?;
             count += rows.len();
             target.add(rows, &[]).await?;
         }
@@ -305,7 +306,8 @@ impl Copy {
 
     fn files(&self, folder: Folder<'_>) -> Result<Vec<File>, Failed> {
         if !self.options.manifest {
-            return folder.files(&self.from);
+            let is_parquet = matches!(self.options.format, Format::Parquet(_));
+            return if is_parquet { folder.shown(&self.from) } else { folder.files(&self.from) };
         }
         let manifest = folder.file(&self.from)?.ok_or_else(|| missing(&self.from))?;
         let listed: Manifest = serde_json::from_slice(&manifest.read(Compression::None)?)

@@ -8,17 +8,22 @@ use super::folder::{Compression, File, Folder};
 use super::parquet::By;
 use super::table::{Long, Rules, Target};
 use super::text::{Quotes, Text, Width, byte};
-use super::{Failed, Format, Refused};
+use super::{Cancelled, Failed, Format, Refused, unless};
 use crate::dialect::first_words;
 
 /// Brings the rows of the external tables up to their files, if those have changed: all files of a table without partition keys, of
 /// another those of its registered partitions. SQL that may repair a table runs whether they can be read or not.
 ///
 /// # Errors
-/// Files that cannot be read, values that do not fit.
-pub(crate) async fn refresh(client: &Client, folder: &Path, sqls: impl Iterator<Item = &str>) -> Result<(), Failed> {
-    let Err(failed) = all(client, folder).await else { return Ok(()) };
-    if !sqls.into_iter().all(repairs) {
+/// Files that cannot be read, values that do not fit, a cancel. A transaction may be open then.
+pub(crate) async fn refresh(
+    client: &Client,
+    folder: &Path,
+    mut sqls: impl Iterator<Item = &str>,
+    cancelled: Cancelled<'_>,
+) -> Result<(), Failed> {
+    let Err(failed) = all(client, folder, cancelled).await else { return Ok(()) };
+    if failed.is_cancel() || !sqls.all(repairs) {
         return Err(failed);
     }
     tracing::warn!(%failed, "an external table could not be read");
@@ -31,7 +36,7 @@ fn repairs(sql: &str) -> bool {
     matches!(words.first().map(String::as_str), Some("drop" | "alter")) || words == ["create", "external"]
 }
 
-async fn all(client: &Client, folder: &Path) -> Result<(), Failed> {
+async fn all(client: &Client, folder: &Path, mut cancelled: Cancelled<'_>) -> Result<(), Failed> {
     let tables = client
         .query(
             "SELECT CAST(CAST(e.place AS REGCLASS) AS VARCHAR), e.location, e.keys, e.delimiter, e.quote, e.header, e.loaded, e.place,
@@ -51,9 +56,13 @@ async fn all(client: &Client, folder: &Path) -> Result<(), Failed> {
             continue;
         }
         let (table, place): (String, u32) = (row.get(0), row.get(7));
-        client.batch_execute(&format!("BEGIN; LOCK TABLE {table}; DELETE FROM {table}")).await?;
+        client.batch_execute("BEGIN").await?;
         let read = async {
-            load(client, &table, &row, files).await.map_err(|failed| of_table(failed, &table))?;
+            // One at a time brings it up to date, and nobody who reads it waits for that, or is waited for.
+            let emptied = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; DELETE FROM {table}");
+            client.batch_execute(&emptied).await?;
+            let loaded = load(client, &table, &row, files, cancelled.as_mut()).await;
+            loaded.map_err(|failed| of_table(failed, &table))?;
             let sql = "UPDATE redshift_catalog.external_tables SET loaded = $1 WHERE place = $2";
             client.execute(sql, &[&state, &place]).await?;
             Ok(())
@@ -76,7 +85,7 @@ async fn files(client: &Client, folder: Folder<'_>, row: &Row) -> Result<Vec<(Ve
     let mut found = Vec::new();
     for (values, location) in places {
         let location: String = location;
-        found.extend(folder.files(&location)?.into_iter().map(|file| (values.clone(), file)));
+        found.extend(folder.shown(&location)?.into_iter().map(|file| (values.clone(), file)));
     }
     Ok(found)
 }
@@ -92,7 +101,13 @@ fn of_table(failed: Failed, table: &str) -> Failed {
     }
 }
 
-async fn load(client: &Client, table: &str, row: &Row, files: Vec<(Vec<String>, File)>) -> Result<(), Failed> {
+async fn load(
+    client: &Client,
+    table: &str,
+    row: &Row,
+    files: Vec<(Vec<String>, File)>,
+    mut cancelled: Cancelled<'_>,
+) -> Result<(), Failed> {
     let format = format(row)?;
     let rules = Rules { long: Long::Null, ..Rules::default() };
     let keys = usize::try_from(row.get::<_, i32>(2)).unwrap_or(0);
@@ -100,7 +115,8 @@ async fn load(client: &Client, table: &str, row: &Row, files: Vec<(Vec<String>, 
     target.open().await?;
     for (values, file) in files {
         let compression = if matches!(format, Format::Text(_)) { Compression::of(&file)? } else { Compression::None };
-        target.add(format.rows(file, compression, &target.columns).await?, &values).await?;
+        let rows = unless(cancelled.as_mut(), format.rows(file, compression, &target.columns)).await?;
+        target.add(rows, &values).await?;
     }
     target.close(&rules, "").await
 }

@@ -12,7 +12,27 @@ use crate::dialect::Refused;
 pub(super) struct File {
     /// `s3://bucket/key`
     pub(super) url: String,
-    path: PathBuf,
+    pub(super) path: PathBuf,
+}
+
+/// A file that is written, but not yet in its place. Dropped, it goes.
+pub(super) struct Written {
+    pub(super) path: PathBuf,
+    url: String,
+    part: PathBuf,
+}
+
+impl Written {
+    /// Puts it into its place. What is there is replaced, and never written through: a symbolic link goes, and what it names stays.
+    pub(super) fn place(&self) -> Result<(), Failed> {
+        std::fs::rename(&self.part, &self.path).map_err(|e| Failed::Unwritten(self.url.clone(), e))
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// How a file is compressed as a whole.
@@ -82,7 +102,7 @@ impl Compression {
     }
 }
 
-/// The most that a compressed file may hold: its rows are in memory at once, and a few bytes can claim any number.
+/// The most that a compressed file may hold: a few bytes can claim any number.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 
 fn append(from: impl std::io::Read, all: &mut Vec<u8>) -> std::io::Result<()> {
@@ -152,7 +172,8 @@ impl Folder<'_> {
         format!("s3://{}", path.strip_prefix(self.0).unwrap_or(path).display())
     }
 
-    /// The files under a location, in their order: every file of whose path it is the beginning. Those that are hidden are none.
+    /// The files under a location, in their order: every file of whose path it is the beginning. Names that begin with a dot are of those
+    /// that a system leaves in any folder, and are none unless the location asks for them.
     pub(super) fn files(self, location: &str) -> Result<Vec<File>, Failed> {
         let key = Self::key(location)?;
         let (parent, prefix) = key.rsplit_once('/').unwrap_or_default();
@@ -169,7 +190,8 @@ impl Folder<'_> {
             for entry in entries.flatten() {
                 let (name, path) = (entry.file_name(), entry.path());
                 let name = name.to_string_lossy();
-                if name.starts_with(['.', '_']) || (dir == parent && !name.starts_with(prefix)) {
+                let asked = if dir == parent { prefix } else { "" };
+                if !name.starts_with(asked) || (name.starts_with('.') && !asked.starts_with('.')) {
                     continue;
                 }
                 let url = self.url(&path);
@@ -185,6 +207,15 @@ impl Folder<'_> {
         Ok(found)
     }
 
+    /// Those of them that Spectrum reads. [Amazon Redshift Database Developer Guide, CREATE EXTERNAL TABLE, LOCATION]
+    pub(super) fn shown(self, location: &str) -> Result<Vec<File>, Failed> {
+        let mut files = self.files(location)?;
+        let parent = location.rsplit_once('/').map_or(0, |(parent, _)| parent.len());
+        let is_hidden = |name: &str| name.starts_with(['.', '_', '#']) || name.ends_with('~');
+        files.retain(|file| !file.url.get(parent..).unwrap_or_default().split('/').any(is_hidden));
+        Ok(files)
+    }
+
     /// The one file of a URL.
     pub(super) fn file(self, url: &str) -> Result<Option<File>, Failed> {
         let path = self.0.join(Self::key(url)?);
@@ -195,8 +226,8 @@ impl Folder<'_> {
         Ok(Some(File { url: url.to_owned(), path }))
     }
 
-    /// Writes a file, and the folders that it lies in.
-    pub(super) fn write(self, url: &str, bytes: &[u8]) -> Result<(), Failed> {
+    /// Writes a file beside its place, and the folders that it lies in.
+    pub(super) fn write(self, url: &str, bytes: &[u8]) -> Result<Written, Failed> {
         let failed = |e| Failed::Unwritten(url.to_owned(), e);
         let key = Self::key(url)?;
         std::fs::create_dir_all(self.0).map_err(failed)?;
@@ -210,12 +241,13 @@ impl Folder<'_> {
             }
         }
         let path = parent.join(name);
-        // Replaced, and never written through: a symbolic link goes, and what it names stays.
+        if path.is_dir() {
+            return Err(failed(ErrorKind::IsADirectory.into()));
+        }
         let part = parent.join(format!("._{}", uuid::Uuid::new_v4()));
-        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).map_err(|error| {
-            let _ = std::fs::remove_file(&part);
-            failed(error)
-        })
+        let written = Written { path, url: url.to_owned(), part };
+        std::fs::write(&written.part, bytes).map_err(failed)?;
+        Ok(written)
     }
 
     /// Removes a file that [`Folder::files`] found.
@@ -257,7 +289,7 @@ mod tests {
     #[test]
     fn a_location_is_the_beginning_of_its_files_paths() {
         let root = Root::new();
-        for name in ["b/x/one.csv", "b/x/one.txt", "b/x/sub/two.csv", "b/x/_SUCCESS", "b/xy.csv"] {
+        for name in ["b/x/one.csv", "b/x/one.txt", "b/x/sub/two.csv", "b/x/.DS_Store", "b/xy.csv"] {
             root.file(&format!("s3/{name}"));
         }
         let folder = root.folder();
@@ -271,6 +303,16 @@ mod tests {
             ["s3://b/x/one.csv", "s3://b/x/one.txt", "s3://b/x/sub/two.csv", "s3://b/xy.csv"]
         );
         assert_eq!(found("s3://b/x/one.c"), ["s3://b/x/one.csv"]);
+        assert_eq!(found("s3://b/x/.D"), ["s3://b/x/.DS_Store"]);
+        for name in ["_SUCCESS", "#one", "one~", "_temporary/one", "sub/.one"] {
+            root.file(&format!("s3/hidden/a/{name}"));
+        }
+        assert_eq!(found("s3://hidden/a").len(), 4);
+        root.file("s3/hidden/a/sub/one");
+        for location in ["s3://hidden/a/", "s3://hidden/a", "s3://hidden"] {
+            let shown = Folder(&folder).shown(location).expect(location);
+            assert_eq!(shown.into_iter().map(|f| f.url).collect::<Vec<_>>(), ["s3://hidden/a/sub/one"], "{location}");
+        }
         assert_eq!(found("s3://nothing/"), [""; 0]);
         assert_eq!(found("s3://b/xy.csv/z"), [""; 0]);
     }
@@ -308,10 +350,11 @@ mod tests {
         for url in ["s3://b/linked/new.csv", "s3://bucket/new.csv", "s3://b/../../outside/new.csv", "s3:///new.csv"] {
             assert!(folder.write(url, b"new").is_err(), "{url}");
         }
-        folder.write("s3://b/secret.csv", b"new").expect("in place of the link");
+        folder.write("s3://b/secret.csv", b"new").and_then(|file| file.place()).expect("in place of the link");
         assert_eq!(std::fs::read(root.0.join("outside/secret.csv")).expect("there"), b"secret");
         assert_eq!(std::fs::read_dir(root.0.join("outside")).expect("a folder").count(), 1);
-        folder.write("s3://new/bucket/and.csv", b"new").expect("written");
+        drop(folder.write("s3://new/bucket/none.csv", b"new").expect("written"));
+        folder.write("s3://new/bucket/and.csv", b"new").and_then(|file| file.place()).expect("written");
         assert_eq!(folder.files("s3://new/").expect("files").len(), 1);
     }
 
@@ -324,6 +367,10 @@ mod tests {
             let twice = [once.clone(), once].concat();
             assert_eq!(compression.expand(twice).expect("expanded"), [text.clone(), text].concat(), "{compression:?}");
         }
+        let mut all = Vec::new();
+        append(std::io::repeat(0).take(MOST_BYTES), &mut all).expect("as much as there may be");
+        let more = append(&b"0"[..], &mut all).expect_err("more").to_string();
+        assert!(more.contains("256 MB"), "{more}");
         assert!(Compression::Gzip.expand(b"plain".to_vec()).is_err());
         assert!(Compression::Zstd.expand(b"plain".to_vec()).is_err());
     }

@@ -9,8 +9,10 @@ mod text;
 mod unload;
 
 use std::path::Path;
+use std::pin::Pin;
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::Refused;
 use folder::{Compression, File};
@@ -22,6 +24,9 @@ pub(crate) use external::refresh;
 /// Values of rows, as text.
 type Rows = Vec<Vec<Option<String>>>;
 
+/// Ends when somebody has asked for the end of the statement.
+type Cancelled<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
 /// Why files were not loaded or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
@@ -29,6 +34,8 @@ pub(crate) enum Failed {
     Refused(#[from] Refused),
     #[error(transparent)]
     Engine(#[from] tokio_postgres::Error),
+    #[error("cancelled")]
+    Cancelled,
     #[error("cannot read {0}: {1}")]
     File(String, std::io::Error),
     #[error("cannot write {0}: {1}")]
@@ -41,6 +48,17 @@ pub(crate) enum Failed {
     /// The words are Redshift's.
     #[error("Spectrum Scan Error\n  Detail: {0}")]
     Scan(String),
+}
+
+impl Failed {
+    /// Whether it is the end that somebody has asked for.
+    fn is_cancel(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Engine(error) => error.code() == Some(&SqlState::QUERY_CANCELED),
+            _ => false,
+        }
+    }
 }
 
 /// What moves rows between a table and files.
@@ -66,11 +84,20 @@ impl Transfer {
     ///
     /// # Errors
     /// Files that cannot be read or written, and what the database refuses.
-    pub(crate) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
+    pub(crate) async fn run(&self, client: &Client, folder: &Path, cancelled: Cancelled<'_>) -> Result<(), Failed> {
         match self {
-            Self::Copy(copy) => copy.run(client, folder).await,
-            Self::Unload(unload) => unload.run(client, folder).await,
+            Self::Copy(copy) => copy.run(client, folder, cancelled).await,
+            Self::Unload(unload) => unload.run(client, folder, cancelled).await,
         }
+    }
+}
+
+/// Waits for work beside the database, which a cancel of what the database does cannot end. It may go on, to no effect.
+async fn unless<T>(cancelled: Cancelled<'_>, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = cancelled => Err(Failed::Cancelled),
     }
 }
 
@@ -122,4 +149,20 @@ fn scan(url: &str, why: parquet::Unread) -> Failed {
         }
         _ => format!("File '{url}' {why}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cancel_ends_what_runs_beside_the_database() {
+        let work = unless(pin!(ready(())), pending::<Result<(), Failed>>()).await;
+        assert!(work.is_err_and(|failed| failed.is_cancel()));
+        let done = unless(pin!(ready(())), ready(Ok(1))).await;
+        assert_eq!(done.expect("what is done is done"), 1);
+    }
 }

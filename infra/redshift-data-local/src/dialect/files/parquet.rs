@@ -464,14 +464,22 @@ fn days(text: &str) -> Option<i32> {
     Some(date.to_julian_day() - EPOCH)
 }
 
-/// Of a TIMESTAMPTZ only the timestamp is unloaded. [Amazon Redshift Database Developer Guide, UNLOAD]
+/// Of a TIMESTAMPTZ the instant, without the zone. [Amazon Redshift Database Developer Guide, UNLOAD]
 fn micros(text: &str) -> Option<i64> {
     let (date, time) = text.split_once(' ')?;
-    let time = time.split(['+', '-']).next()?;
+    let (time, sign, zone) = match time.split_once('+') {
+        Some((time, zone)) => (time, 1, zone),
+        None => time.split_once('-').map_or((time, 1, "0"), |(time, zone)| (time, -1, zone)),
+    };
     let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let seconds = clock.split(':').try_fold(0_i64, |all, part| Some(all * 60 + part.parse::<i64>().ok()?))?;
     let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
-    Some(i64::from(days(date)?) * DAY + seconds * 1_000_000 + fraction)
+    Some(i64::from(days(date)?) * DAY + (seconds(clock)? - sign * seconds(zone)?) * 1_000_000 + fraction)
+}
+
+/// Of hours, and perhaps minutes and seconds.
+fn seconds(clock: &str) -> Option<i64> {
+    let parts = clock.split(':').zip([3600, 60, 1]);
+    parts.map(|(part, weight)| Some(part.parse::<i64>().ok()? * weight)).sum()
 }
 
 #[cfg(test)]
@@ -572,7 +580,13 @@ mod tests {
             assert_eq!(timestamp(micros_since).as_deref(), expected);
             assert!(expected.is_none_or(|text| micros(text) == Some(micros_since)), "{expected:?}");
         }
-        assert_eq!(micros("1970-01-01 00:00:01+02"), Some(1_000_000));
+        for (instant, expected) in [
+            ("1970-01-01 02:00:01+02", 1_000_000),
+            ("1969-12-31 18:29:59.5-05:30", -500_000),
+            ("1970-01-01 00:00:00-00:01:15", 75_000_000),
+        ] {
+            assert_eq!(micros(instant), Some(expected), "{instant}");
+        }
         assert_eq!((days("infinity"), days("0044-03-15 BC"), micros("2024-01-01")), (None, None, None));
     }
 }

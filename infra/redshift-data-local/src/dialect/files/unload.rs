@@ -8,11 +8,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy::is_word;
-use super::folder::{Compression, Folder, rooted};
+use super::folder::{Compression, File, Folder, rooted};
 use super::parquet::{self, Kind};
 use super::table::NO_KEY;
 use super::text::byte;
-use super::{Failed, Rows, counted, scan};
+use super::{Cancelled, Failed, Rows, counted, scan, unless};
 use crate::dialect::expression::{closing, split};
 use crate::dialect::lex::{self, Token, lex};
 use crate::dialect::{Refused, translate};
@@ -293,7 +293,7 @@ impl Unload {
     ///
     /// # Errors
     /// Those of the query, files that are there, and files that cannot be written.
-    pub(super) async fn run(&self, client: &Client, folder: &Path) -> Result<(), Failed> {
+    pub(super) async fn run(&self, client: &Client, folder: &Path, cancelled: Cancelled<'_>) -> Result<(), Failed> {
         let folder = Folder(folder);
         let there = folder.files(&self.to)?;
         if !there.is_empty() && !self.overwrite && !self.clean {
@@ -305,28 +305,27 @@ impl Unload {
             .into());
         }
         let (columns, rows) = self.rows(client).await?;
+        let (this, count) = (self.clone(), rows.len());
+        let files = tokio::task::spawn_blocking(move || this.files(&columns, rows));
+        let unwritten = |e| Failed::Unwritten(self.to.clone(), std::io::Error::other(e));
+        let files = unless(cancelled, async { files.await.map_err(unwritten)? }).await?;
+        let written = files.iter().map(|(url, bytes)| folder.write(url, bytes)).collect::<Result<Vec<_>, _>>()?;
         // While it can still fail.
-        client.batch_execute(&counted("unload", rows.len())).await?;
-        let this = self.clone();
-        let files = tokio::task::spawn_blocking(move || this.files(&columns, rows)).await;
-        let files = files.map_err(|e| Failed::Unwritten(self.to.clone(), std::io::Error::other(e)))??;
-        for (url, bytes) in &files {
-            folder.write(url, bytes)?;
+        client.batch_execute(&counted("unload", count)).await?;
+        for file in &written {
+            file.place()?;
         }
         if self.clean {
-            for file in &there {
-                let replaced =
-                    |url: &str| url.rsplit_once('/').is_some_and(|(dir, _)| file.url.starts_with(&format!("{dir}/")));
-                let is_new = files.iter().any(|(url, _)| *url == file.url);
-                if !is_new && (self.partition.is_none() || files.iter().any(|(url, _)| replaced(url))) {
-                    folder.remove(file)?;
-                }
+            let is_new = |file: &&File| written.iter().any(|new| new.path == file.path);
+            let is_replaced = |file: &&File| {
+                // The manifest lies above the partitions.
+                let files = written.iter().rev().skip(usize::from(self.manifest));
+                let mut folders = files.filter_map(|new| new.path.parent());
+                self.partition.is_none() || folders.any(|folder| file.path.starts_with(folder))
+            };
+            for file in there.iter().filter(|file| !is_new(file) && is_replaced(file)) {
+                folder.remove(file)?;
             }
-        }
-        if self.manifest {
-            let entry = |(url, bytes): &(String, Vec<u8>)| json!({"url": url, "meta": {"content_length": bytes.len()}});
-            let manifest = json!({"entries": files.iter().map(entry).collect::<Vec<_>>()});
-            folder.write(&format!("{}manifest", self.to), manifest.to_string().as_bytes())?;
         }
         Ok(())
     }
@@ -353,7 +352,7 @@ impl Unload {
         Ok((columns, rows))
     }
 
-    /// What each file holds, by its URL.
+    /// What each file holds, by its URL; the manifest last.
     fn files(&self, columns: &[Column], rows: Rows) -> Result<Vec<(String, Vec<u8>)>, Failed> {
         let mut files = Vec::new();
         for (place, columns, rows) in self.places(columns, rows)? {
@@ -375,6 +374,11 @@ impl Unload {
                     files.push((url, bytes));
                 }
             }
+        }
+        if self.manifest {
+            let entry = |(url, bytes): &(String, Vec<u8>)| json!({"url": url, "meta": {"content_length": bytes.len()}});
+            let manifest = json!({"entries": files.iter().map(entry).collect::<Vec<_>>()});
+            files.push((format!("{}manifest", self.to), manifest.to_string().into_bytes()));
         }
         Ok(files)
     }
