@@ -3,12 +3,13 @@
 use aws_config::SdkConfig;
 use loader::terminal::Steps;
 use loader::{Error, Place, Result, install};
+use redshift_data_local::events::Events;
 use redshift_data_local::postgres::Postgres;
 use redshift_data_local::process::Folder;
 use redshift_data_local::{Config, Running};
 use serde_json::Value;
 
-use crate::aws::{Cli, Endpoint};
+use crate::aws::{Cli, Endpoint, Keys, REGION};
 use crate::deploy::{self, Outputs};
 use crate::gateway::Gateway;
 use crate::ministack::MiniStack;
@@ -21,6 +22,8 @@ pub const WORKGROUP: &str = "loader-workgroup";
 pub const WORKGROUP_ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 /// The cluster that exists here.
 pub const CLUSTER: &str = "loader-cluster";
+/// The source of the Data API's events: AWS alone may send those with an `aws.` source.
+pub const EVENT_SOURCE: &str = "redshift-data-local";
 /// The name of the stack.
 pub const STACK_NAME: &str = "redshift-loader";
 /// The last job of the Glue workflow.
@@ -92,6 +95,7 @@ impl Stack {
         let endpoints = vec![WORKGROUP.to_owned(), CLUSTER.to_owned()];
         let mut config = Config::new(warehouse.config().clone(), endpoints);
         config.access = Some(gateway.keys());
+        config.events = Some(events(&gateway.endpoint)?);
         let data_api = Running::start(config).await;
         let data_api = data_api.map_err(|e| Error::doing("listen for the Data API", e))?;
 
@@ -166,6 +170,13 @@ impl Stack {
             postgres.stop().await;
         }
     }
+}
+
+/// Where the events of `WithEvent` go.
+fn events(endpoint: &Endpoint) -> Result<Events> {
+    let events = Events::at(&endpoint.url).map_err(Error::new)?;
+    let Keys { id: key, secret } = endpoint.keys.clone();
+    Ok(Events { source: EVENT_SOURCE.to_owned(), region: REGION.to_owned(), key, secret, ..events })
 }
 
 fn environment<'a>(cli: &'a Cli, data_api: &'a Running) -> Vec<(&'a str, &'a str)> {

@@ -37,6 +37,26 @@ pub(crate) async fn an_event_runs_the_load_then_the_audit_then_notifies(p: &Pipe
     Ok(())
 }
 
+pub(crate) async fn the_event_of_a_statement_reaches_a_rule(p: &Pipeline) -> Outcome {
+    let cli = p.stack.cli();
+    let queue = cli.call(&["sqs", "create-queue", "--queue-name", "statements"]).await?;
+    let queue = queue["QueueUrl"].as_str().ok_or("no queue")?;
+    let attributes = ["--queue-url", queue, "--attribute-names", "QueueArn"];
+    let arn = cli.call(&[&["sqs", "get-queue-attributes"][..], &attributes].concat()).await?;
+    let pattern = json!({"source": ["aws.redshift-data", EVENT_SOURCE], "detail": {"state": ["FINISHED"]}}).to_string();
+    cli.call(&["events", "put-rule", "--name", "statements", "--event-pattern", &pattern]).await?;
+    let targets = json!([{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}]).to_string();
+    cli.call(&["events", "put-targets", "--rule", "statements", "--targets", &targets]).await?;
+    let execute = p.redshift.execute_statement().workgroup_name(WORKGROUP).database(p.stack.warehouse.database());
+    let id = execute.sql("SELECT 1").with_event(true).send().await?.id.ok_or("no Id")?;
+    let receive = ["sqs", "receive-message", "--queue-url", queue, "--wait-time-seconds", "10"];
+    let received = cli.call(&receive).await?;
+    let event: Value = serde_json::from_str(received["Messages"][0]["Body"].as_str().ok_or("no message")?)?;
+    assert_eq!(event["detail-type"], "Redshift Data Statement Status Change");
+    assert_eq!((&event["detail"]["statementId"], &event["detail"]["state"]), (&json!(id), &json!("FINISHED")));
+    Ok(())
+}
+
 pub(crate) async fn an_empty_input_runs_the_default_list(p: &Pipeline) -> Outcome {
     p.fresh().await?;
     let ended = p.execute(&json!({})).await?;

@@ -11,7 +11,7 @@ use redshift_data_local::faults::{Fault, FaultKind};
 use redshift_local::demo::{announce, started};
 use redshift_local::execution::{self, Ended, follow};
 use redshift_local::notifications::{Inbox, Received, settle};
-use redshift_local::stack::{CLUSTER, Options, Stack};
+use redshift_local::stack::{CLUSTER, EVENT_SOURCE, Options, Stack, WORKGROUP};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -159,6 +159,7 @@ fn run_ids(received: &[Received]) -> Vec<&str> {
 fn main() -> ExitCode {
     let tests = tests![
         an_event_runs_the_load_then_the_audit_then_notifies,
+        the_event_of_a_statement_reaches_a_rule,
         an_empty_input_runs_the_default_list,
         the_detail_of_an_event_never_chooses_what_runs,
         a_list_of_one_procedure_runs_that_one,
