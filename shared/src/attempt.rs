@@ -12,6 +12,9 @@ const MAX_STATEMENT_NAME_CHARS: usize = 2048;
 /// An ARN has some 300 bytes. The audit table remembers an execution in 512, with a separator.
 const MAX_EXECUTION_ID_BYTES: usize = 500;
 
+/// Stands for the state machine where there is none.
+const DIRECT: &str = "direct";
+
 /// One try of one step of one execution. Only the state machine's choice loop raises `attempt`; a
 /// repeated Lambda invocation of the same attempt has the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,19 +50,12 @@ pub fn check_execution_id(text: &str) -> Result<&str> {
     let why = match text {
         "" => "is empty; pass $$.Execution.Id, or leave it out",
         _ if text.len() > MAX_EXECUTION_ID_BYTES => "is too long; it has to have at most 500 bytes",
-        _ if shown::id(text).is_none() && !is_execution(text) => {
+        _ if shown::id(text).is_none() && ExecutionArn::parse(text).is_none() => {
             "is no id; pass $$.Execution.Id, or letters, digits and -_.:/+=@!%"
         }
         _ => return Ok(text),
     };
     Err(Error::invalid_input(format!("ExecutionId {why}")))
-}
-
-/// Whether a text is the ARN of an execution whose name Step Functions takes. [Step Functions API reference,
-/// `StartExecution`]
-fn is_execution(text: &str) -> bool {
-    let refused = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
-    ExecutionArn::parse(text).is_some_and(|arn| !arn.name.contains(refused) && shown::id(arn.machine).is_some())
 }
 
 impl LogicalAttempt {
@@ -118,11 +114,12 @@ impl LogicalAttempt {
 /// separator because ListStatements matches by prefix, where `abc` also hits `abc1`.
 ///
 /// An id that is no execution's ARN becomes one part, whatever it holds: the prefix of `nightly` is no prefix of
-/// what belongs to `nightly/eu`.
+/// what belongs to `nightly/eu`. A state machine that is called `direct` has a sign more, which no such name holds.
 pub fn execution_prefix(execution_id: &str) -> String {
     match ExecutionArn::parse(execution_id) {
+        Some(ExecutionArn { machine: DIRECT, name, .. }) => format!("{DIRECT}%/{name}/"),
         Some(arn) => format!("{}/{}/", arn.machine, arn.name),
-        None => format!("direct/{}/", one_part(execution_id)),
+        None => format!("{DIRECT}/{}/", one_part(execution_id)),
     }
 }
 
@@ -151,13 +148,16 @@ pub struct ExecutionArn<'a> {
 }
 
 impl<'a> ExecutionArn<'a> {
-    /// Reads an ARN; nothing if the text is none of an execution.
+    /// Reads an ARN; nothing if the text is none of an execution, whose name Step Functions takes. [Step Functions API reference,
+    /// `StartExecution`]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (account, resource) = text.split_once(":execution:")?;
         let (machine, name) = resource.split_once(':')?;
         let parts: Vec<_> = account.split(':').collect();
         let is_states = matches!(parts.as_slice(), ["arn", _, "states", _, _]);
-        (is_states && !machine.is_empty() && !name.is_empty()).then_some(Self { account, machine, name })
+        let refused = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
+        let are_names = [machine, name].iter().all(|name| !name.is_empty() && !name.contains(refused));
+        (is_states && are_names && shown::id(machine).is_some()).then_some(Self { account, machine, name })
     }
 
     /// The state machine's ARN.
@@ -231,6 +231,11 @@ mod tests {
             "0/1",
             "%",
             ARN,
+            &format!("{ARN}/0/1"),
+            &format!("{ARN}/0"),
+            &ARN.replace("loader", "direct").replace("run-1", "nightly"),
+            &ARN.replace("run-1", "run-1(2)"),
+            &ARN.replace("run-1", "run-1’s"),
         ];
         for one in ids {
             for other in ids {
@@ -255,6 +260,10 @@ mod tests {
             "arn:aws:states:eu-west-1:123456789012:stateMachine:loader",
             "arn:aws:states:r:a:execution:m",
             "arn:aws:sns:r:a:execution:m:n",
+            "arn:aws:states:r:a:execution:m:n/1",
+            "arn:aws:states:r:a:execution:m/1:n",
+            "arn:aws:states:r:a:execution:m:n:1",
+            "arn:aws:states:r:a:execution:m:n%",
         ] {
             assert_eq!(ExecutionArn::parse(other), None, "{other}");
         }

@@ -47,12 +47,13 @@ impl RunId {
 
     /// The id that is shown so.
     pub fn of_shown(text: &str) -> Self {
-        let inner = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
-        Self(match (text, inner) {
-            (NONE, _) => None,
-            (EMPTY, _) => Some(Id::Whole(String::new())),
-            (_, Some(word @ (NONE | EMPTY))) => Some(Id::Whole(word.to_owned())),
-            _ => Some(cut_id(text).unwrap_or_else(|| Id::Whole(text.to_owned()))),
+        Self(match text {
+            NONE => None,
+            EMPTY => Some(Id::Whole(String::new())),
+            _ => match unquoted(text).filter(|id| has_quotes(id)) {
+                Some(id) => Some(Id::Whole(id.to_owned())),
+                None => Some(cut_id(text).unwrap_or_else(|| Id::Whole(text.to_owned()))),
+            },
         })
     }
 
@@ -62,7 +63,7 @@ impl RunId {
         match &self.0 {
             None => NONE.to_owned(),
             Some(Id::Whole(id)) if id.is_empty() => EMPTY.to_owned(),
-            Some(Id::Whole(id)) if [NONE, EMPTY].contains(&id.as_str()) => format!("'{id}'"),
+            Some(Id::Whole(id)) if has_quotes(id) => format!("'{id}'"),
             Some(Id::Whole(id)) => id.clone(),
             Some(Id::Cut { head, characters, md5 }) => format!("{head}... [{characters} characters, MD5 {md5}]"),
         }
@@ -98,6 +99,15 @@ impl RunId {
             Some(Id::Cut { md5, .. }) => Sought::Md5(md5),
         }
     }
+}
+
+/// Whether an id is shown in quotes: what would look like none or like the empty one, and what has quotes around that itself.
+fn has_quotes(id: &str) -> bool {
+    [NONE, EMPTY].contains(&id) || unquoted(id).is_some_and(has_quotes)
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('\'')?.strip_suffix('\'')
 }
 
 /// The id that is shown as `head... [N characters, MD5 h]`.
@@ -147,6 +157,8 @@ mod tests {
         assert_eq!(of(Some("NULL")), ("'NULL'".into(), Some("NULL".into())));
         assert_eq!(of(Some("")), ("(empty)".into(), Some(String::new())));
         assert_eq!(of(Some("(empty)")), ("'(empty)'".into(), Some("(empty)".into())));
+        assert_eq!(of(Some("'NULL'")), ("''NULL''".into(), Some("'NULL'".into())));
+        assert_eq!(of(Some("'")), ("'".into(), Some("'".into())));
         let id = long(&"ü".repeat(300));
         let shown = format!("{}... [65535 characters, MD5 900150983cd24fb0d6963f7d28e17f72]", "ü".repeat(256));
         assert_eq!((id.shown(), id.value()), (shown.clone(), Some(shown)));
@@ -165,6 +177,9 @@ mod tests {
             (Some("NULL"), "'NULL'", "r = 'NULL'"),
             (Some(""), "(empty)", "r = ''"),
             (Some("(empty)"), "'(empty)'", "r = '(empty)'"),
+            (Some("'NULL'"), "''NULL''", "r = '''NULL'''"),
+            (Some("''(empty)''"), "'''(empty)'''", "r = '''''(empty)'''''"),
+            (Some("'a'"), "'a'", "r = '''a'''"),
             (
                 Some(head.as_str()),
                 &format!("{}... [300 characters, MD5 {MD5}]", "ü".repeat(256)),

@@ -130,14 +130,14 @@ fn clean_runs(audit: &Audit, when: When) -> String {
 
 impl Notice {
     /// What is set. Several executions are remembered, the newest first, each with a bar behind it: one that is
-    /// cut off at the end has none, and is not taken for another.
+    /// cut off at the end has none, and is not taken for another. Redshift cuts in a CAST, by bytes as its columns count.
     fn set(self, when: When) -> String {
         match self {
             Self::Mismatch => format!(
                 "status = CASE WHEN {UNRESOLVED} THEN 'NOTIFIED' ELSE status END, notified_at = {now}, \
                  notified_count = CASE WHEN {REMEMBERED} THEN notified_count ELSE {TOLD} + 1 END, \
                  notified_by = CASE WHEN {REMEMBERED} \
-                 THEN notified_by ELSE LEFT({EXECUTION} || '|' || COALESCE(notified_by, ''), 512) END",
+                 THEN notified_by ELSE CAST({EXECUTION} || '|' || COALESCE(notified_by, '') AS VARCHAR(512)) END",
                 now = when.now()
             ),
             Self::Resolved => "closed_by = :execution".to_owned(),

@@ -6,12 +6,10 @@ use std::time::Duration;
 use aws_sdk_redshiftdata::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::attempt::{execution_prefix, is_statement_of};
+use shared::attempt::{check_execution_id, execution_prefix, is_statement_of};
 use shared::runtime::within;
 use shared::statement::{self, Listed};
-use shared::{
-    Error, ErrorKind, Ids, Result, StatementId, Status, Target, TargetFields, WorkflowRun, runtime, shown, span,
-};
+use shared::{Error, ErrorKind, Ids, Result, StatementId, Status, Target, TargetFields, WorkflowRun, runtime, span};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -68,7 +66,7 @@ struct Swept {
 /// For the state machine's Catch: no submit is in flight, so one sweep finds everything; what was
 /// cancelled gets a moment to end.
 pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel) -> Result<Value> {
-    if shown::id(&request.cancel_execution).is_none() {
+    if check_execution_id(&request.cancel_execution).is_err() {
         return Err(Error::invalid_input("CancelExecution is no id; it has to be an execution's ARN"));
     }
     sweep(client, config, &request.cancel_execution, &request.input, request.context, Duration::ZERO).await
@@ -77,7 +75,7 @@ pub(crate) async fn on_request(client: &Client, config: &Config, request: Cancel
 /// For the event of an execution that ended from outside: a submit may be in flight.
 pub(crate) async fn after_event(client: &Client, config: &Config, event: Ended) -> Result<Value> {
     let ended = ["ABORTED", "TIMED_OUT", "FAILED"].contains(&event.detail.status.as_str());
-    let ended = ended && shown::id(&event.detail.execution_arn).is_some();
+    let ended = ended && check_execution_id(&event.detail.execution_arn).is_ok();
     if event.detail_type != "Step Functions Execution Status Change" || !ended {
         return Err(Error::invalid_input(
             "this event is not that of an execution that failed, was stopped or timed out (detail-type \

@@ -233,6 +233,28 @@ async fn what_belongs_to_another_identity_is_left_alone() {
     }
 }
 
+/// Step Functions takes more names of executions than an id of ours may have.
+#[tokio::test(start_paused = true)]
+async fn whatever_an_execution_is_called_its_statement_is_cancelled() {
+    for name in ["nightly(1)", "it's", "w’", "v–2", "läuft", "a+b@c=d!"] {
+        let arn = ARN.replace("run-1", name);
+        let ended = json!({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": arn, "status": "ABORTED"}});
+        for payload in [json!({"CancelExecution": arn, "Input": {}}), ended] {
+            let of_it = format!("loader/{name}/0/1");
+            let list = |status: StatusString| {
+                let statement = StatementData::builder().id(ID).statement_name(&of_it).status(status).build();
+                ListStatementsOutput::builder().statements(statement.expect("complete")).build().expect("complete")
+            };
+            let (running, gone) = (list(StatusString::Started), list(StatusString::Aborted));
+            let list = mock!(Client::list_statements).sequence().output(move || running.clone());
+            let list = list.output(move || gone.clone()).repeatedly().build();
+            let cancel = cancelling(true);
+            answer(&[&list, &cancel], payload).await.expect(name);
+            assert_eq!(cancel.num_calls(), 1, "{name}");
+        }
+    }
+}
+
 /// No place of a payload gets into an error, or into a log line but as an id.
 #[tokio::test(start_paused = true)]
 async fn no_place_of_a_payload_leaks() {

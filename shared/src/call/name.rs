@@ -54,7 +54,9 @@ impl QualifiedName {
     /// Whether both name the same thing. Redshift folds names to lower case, quoted ones included, unless
     /// told otherwise; a difference in case alone is therefore taken for none.
     pub fn same_as(&self, other: &Self) -> bool {
-        let folded = |name: &Self| name.0.replace('"', "").to_lowercase();
+        let part =
+            |part: &str| part.strip_prefix('"').and_then(|part| part.strip_suffix('"')).unwrap_or(part).to_lowercase();
+        let folded = |name: &Self| Self::split(&name.0, '.').map(part).collect::<Vec<_>>();
         folded(self) == folded(other)
     }
 }
@@ -81,6 +83,7 @@ mod tests {
         let name = |text| QualifiedName::parse(text, "name").expect("valid");
         let called = QualifiedName::called_by(" call Dev.\"P\"(CAST(:a AS DATE));").expect("a call");
         assert!(called.same_as(&name("dev.p")) && !called.same_as(&name("dev.p2")));
+        assert!(!name("dev.\"p.q\"").same_as(&name("\"dev.p\".q")) && !name("dev.\"p\"\"\"").same_as(&called));
         assert_eq!(QualifiedName::called_by("SELECT dev.p()"), None);
     }
 
