@@ -12,9 +12,10 @@
 //! | 6 or more | everywhere |
 //! | 12 or more | also where it is cut after 8 characters or more |
 //!
-//! What the engine quotes of the data goes as well ([`without_data`]): rows, keys, and SQL of a procedure.
+//! A part of a value, from 4 characters, is replaced as the whole of what stands between quotes: what the engine could not read.
+//! What the engine quotes of the data goes as well ([`without_data`]): rows, keys, values, and SQL of a procedure.
 //!
-//! Case does not count. What a procedure makes of an argument (a part of it, a sum) cannot be found.
+//! Case does not count. What a procedure makes of an argument (a sum, a part of it without quotes) cannot be found.
 
 use aws_sdk_redshiftdata::types::SqlParameter;
 
@@ -28,6 +29,8 @@ const DISTINCT: usize = 6;
 const LONG: usize = 12;
 /// The least of a cut value that is replaced.
 const CUT: usize = 8;
+/// The least of a part of a value that is replaced between quotes.
+const PART: usize = 4;
 /// The most zeros behind a fraction that are searched for.
 const MAX_PADDING: usize = 10;
 /// Words that every text may hold.
@@ -75,13 +78,14 @@ pub(crate) fn redact(text: &str, arguments: &[Argument]) -> String {
             }
         }
     }
+    let values: Vec<_> = arguments.iter().map(|a| (a.place, a.value.chars().map(fold).collect::<String>())).collect();
     let mut shown = String::new();
     let mut at = 0;
     while at < text.len() {
         // Of several that fit, the one that covers the most: it may hold the others.
         let fits = wanted.iter().filter_map(|(place, form)| Some((place, covered(&folded, at, form)?)));
-        let found = fits.max_by_key(|(_, length)| *length);
-        if let Some((place, length)) = found {
+        let found = fits.max_by_key(|(_, length)| *length).map(|(place, length)| (*place, length));
+        if let Some((place, length)) = found.or_else(|| quoted_part(&folded, at, &values)) {
             shown.push_str(&format!("<argument {place}>"));
             at += length;
         } else {
@@ -92,9 +96,18 @@ pub(crate) fn redact(text: &str, arguments: &[Argument]) -> String {
     shown
 }
 
+/// The place of the argument that what stands between quotes from `at` on is a part of, and its length.
+fn quoted_part(text: &[char], at: usize, values: &[(usize, String)]) -> Option<(usize, usize)> {
+    let quote = text.get(at.checked_sub(1)?).filter(|c| ['"', '\''].contains(c))?;
+    let length = text[at..].iter().position(|c| c == quote).filter(|length| *length >= PART)?;
+    let part: String = text[at..at + length].iter().collect();
+    values.iter().find(|(_, value)| value.contains(&part)).map(|(place, _)| (*place, length))
+}
+
 /// The engine's text without what it quotes of the data: the row of a broken constraint, the values of a key, a value
-/// that is no number or date, and the SQL in which a procedure was. [PostgreSQL source, `ExecBuildSlotValueDescription`,
-/// `BuildIndexValueDescription`, `error_context`]
+/// that cannot be read or is out of range, and the SQL in which a procedure was. [PostgreSQL source,
+/// `ExecBuildSlotValueDescription`, `BuildIndexValueDescription`, `error_context`, and the messages of its data types;
+/// Redshift's compute nodes: reports of users]
 pub(crate) fn without_data(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -102,7 +115,11 @@ pub(crate) fn without_data(text: &str) -> String {
         // What is quoted may hold anything, line breaks and its own end included: the last one counts.
         let body = &rest[begin..];
         let follows = FOLLOWS.iter().filter_map(|label| body.rfind(label)).max().unwrap_or(body.len());
-        let end = body[..follows].rfind(ends).unwrap_or(follows);
+        let end = if ends == LINE {
+            body.find(ends).unwrap_or(body.len())
+        } else {
+            body[..follows].rfind(ends).unwrap_or(follows)
+        };
         shown.push_str(&rest[..begin]);
         shown.push_str("...");
         rest = &body[end..];
@@ -129,8 +146,29 @@ const QUOTES: &[Quote] = &[
     Quote { after: "Failing row contains ", opens: "(", ends: ")" },
     Quote { after: "Key (", opens: ")=(", ends: ")" },
     Quote { after: "SQL statement ", opens: "\"", ends: "\"" },
-    Quote { after: "invalid input syntax for ", opens: ": \"", ends: "\"" },
+    Quote { after: "invalid input ", opens: ": \"", ends: "\"" },
+    Quote { after: "of the failing row contains ", opens: ") = (", ends: ")" },
+    Quote { after: "malformed ", opens: ": \"", ends: "\"" },
+    Quote { after: " out of range", opens: ": \"", ends: "\"" },
+    Quote { after: "digit", opens: ": \"", ends: "\"" },
+    // A value, an invalid value, a token, a symbol, the name of a time zone.
+    Quote { after: "alue \"", opens: "", ends: "\"" },
+    Quote { after: "oken \"", opens: "", ends: "\"" },
+    Quote { after: "symbol \"", opens: "", ends: "\"" },
+    Quote { after: "time zone \"", opens: "", ends: "\"" },
+    Quote { after: "JSON data, line ", opens: ": ", ends: LINE },
+    Quote { after: "The input ", opens: "", ends: " is not valid" },
+    Quote { after: "Value '", opens: "", ends: "'" },
+    Quote { after: "alue: ", opens: "", ends: LINE },
+    Quote { after: "Invalid char: ", opens: "", ends: LINE },
+    Quote { after: "invalid json ", opens: "", ends: "query:" },
+    // What a compute node says of a value that it cannot convert: codes 1200 to 1299.
+    Quote { after: "code:      12", opens: "context:", ends: "query:" },
+    Quote { after: "code: 12", opens: "context:", ends: "query:" },
 ];
+
+/// The end of a line, which what is quoted cannot hold.
+const LINE: &str = "\n";
 
 /// What may follow a quotation.
 const FOLLOWS: &[&str] = &["\n  Where:", "\n  Hint:", "\nCONTEXT:", "\nHINT:", " Where: ", "\nPL/pgSQL function "];
@@ -153,6 +191,14 @@ fn forms(value: &str) -> Vec<String> {
         let padded = if plain.contains('.') { plain.clone() } else { format!("{plain}.") };
         forms.extend((1..=MAX_PADDING).map(|zeros| format!("{padded}{}", "0".repeat(zeros))));
         forms.push(plain);
+    }
+    // As the engine writes a DOUBLE PRECISION.
+    let double = value.trim().parse().ok().filter(|double: &f64| double.is_finite());
+    if let Some((mantissa, exponent)) =
+        double.map(|double| format!("{double:e}")).as_deref().and_then(|e| e.split_once('e'))
+    {
+        let sign = if exponent.starts_with('-') { '-' } else { '+' };
+        forms.push(format!("{mantissa}e{sign}{:0>2}", exponent.trim_start_matches('-')));
     }
     if value.len() == 8 && value.bytes().all(|byte| byte.is_ascii_digit()) {
         forms.push(format!("{}-{}-{}", &value[..4], &value[4..6], &value[6..]));
@@ -250,6 +296,16 @@ mod tests {
             (&["1.5"], "value 1.5000 is", "value <argument 1> is"),
             (&["150"], "value 150.00 is", "value <argument 1> is"),
             (&["20260131"], "at 2026-01-31", "at <argument 1>"),
+            (&["1e20"], "not 1e+20", "not <argument 1>"),
+            (&["-0.00000012345"], "not -1.2345e-07", "not <argument 1>"),
+            // A part of one that the engine could not read.
+            (
+                &["{\"user\": \"ann\", \"token\": hunter2}"],
+                "Token \"hunter2\" is invalid near \"ann\"",
+                "Token \"<argument 1>\" is invalid near \"ann\"",
+            ),
+            (&["x", "hunter2"], "invalid value \"HUNT\"", "invalid value \"<argument 2>\""),
+            (&["a = 1 hunter2 b"], "at or near \"hunter2\", not 'hunt", "at or near \"<argument 1>\", not 'hunt"),
             (&["2026-01-31T10:00:00"], "at 2026-01-31 10:00:00", "at <argument 1>"),
             // Nothing to find.
             (&[], "ERROR: division by zero", "ERROR: division by zero"),
@@ -285,6 +341,46 @@ mod tests {
             (
                 "ERROR: x\n  Detail: Failing row contains (1, two\nlines), 3).\n  Where: PL/pgSQL function dev.p() line 3",
                 "ERROR: x\n  Detail: Failing row contains (...).\n  Where: PL/pgSQL function dev.p() line 3",
+            ),
+            (
+                "ERROR: invalid input syntax for type json\n  Detail: Token \"Jane\" is invalid.\n  Where: JSON data, line 1: {Jane: 1\nPL/pgSQL function dev.p() line 3",
+                "ERROR: invalid input syntax for type json\n  Detail: Token \"...\" is invalid.\n  Where: JSON data, line 1: ...\nPL/pgSQL function dev.p() line 3",
+            ),
+            (
+                "ERROR: value \"99999999999\" is out of range for type integer",
+                "ERROR: value \"...\" is out of range for type integer",
+            ),
+            (
+                "ERROR: date/time field value out of range: \"2026-13-99\"\n  Hint: Perhaps you need a different \"datestyle\" setting.",
+                "ERROR: date/time field value out of range: \"...\"\n  Hint: Perhaps you need a different \"datestyle\" setting.",
+            ),
+            ("ERROR: invalid value \"Jane\" for \"YYYY\"", "ERROR: invalid value \"...\""),
+            ("ERROR: malformed array literal: \"Jane\"", "ERROR: malformed array literal: \"...\""),
+            ("ERROR: invalid input value for enum kind: \"Jane\"", "ERROR: invalid input value for enum kind: \"...\""),
+            ("ERROR: invalid hexadecimal digit: \"J\"", "ERROR: invalid hexadecimal digit: \"...\""),
+            (
+                "ERROR: no partition of relation \"t\" found for row\n  Detail: Partition key of the failing row contains (a, b) = (Jane, 1).",
+                "ERROR: no partition of relation \"t\" found for row\n  Detail: Partition key of the failing row contains (a, b) = (...).",
+            ),
+            (
+                "ERROR: The input Jane is not valid to be converted to base 10",
+                "ERROR: The input ... is not valid to be converted to base 10",
+            ),
+            (
+                "ERROR: Invalid digit, Value 'J', Pos 0, Type: Integer \n  Detail: \n  error:  Invalid digit, Value 'J', Pos 0, Type: Integer \n  code:      1207\n  context:   Jane\n  query:     1234\n  location:  :0",
+                "ERROR: Invalid digit, Value '...', Pos 0, Type: Integer \n  code:      1207\n  context:...query:     1234\n  location:  :0",
+            ),
+            (
+                "ERROR: x\n  error:  JSON parsing error\n  code:      8001\n  context:   invalid json object Jane\n  query:     1234",
+                "ERROR: x\n  error:  JSON parsing error\n  code:      8001\n  context:   invalid json ...query:     1234",
+            ),
+            (
+                "ERROR: null value in column \"a\" of relation \"t\"",
+                "ERROR: null value in column \"a\" of relation \"t\"",
+            ),
+            (
+                "ERROR: S3 says no\n  code:      8001\n  context:   Task error while scanning manifest\n  query:     1",
+                "ERROR: S3 says no\n  code:      8001\n  context:   Task error while scanning manifest\n  query:     1",
             ),
             ("ERROR: relation \"dev.t\" does not exist", "ERROR: relation \"dev.t\" does not exist"),
             ("", ""),
