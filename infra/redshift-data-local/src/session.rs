@@ -201,7 +201,7 @@ async fn one(
     sql: &str,
 ) -> Result<Arc<ResultSet>, End> {
     let result = query(config, client, statement, part, sql).await;
-    if matches!(result, Err(End::Failed(_))) {
+    if result.is_err() {
         fail(client).await;
     }
     result.map(Arc::new)

@@ -26,6 +26,7 @@ pub(crate) fn field(of: &Type, text: Option<&str>) -> Value {
         Type::FLOAT4 => text.parse().ok().map(|n: f32| double(n.into())),
         Type::FLOAT8 => text.parse().ok().map(double),
         Type::INTERVAL => interval(text).map(string),
+        Type::JSONB => Some(string(compact(text))),
         Type::BYTEA => bytes(text).map(|bytes| string(STANDARD.encode(bytes))),
         _ => None,
     };
@@ -42,6 +43,18 @@ fn double(number: f64) -> Value {
         _ => "-Infinity",
     };
     json!({"doubleValue": word})
+}
+
+/// JSON without the blanks that PostgreSQL writes behind colons and commas, and Redshift does not.
+fn compact(text: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let is_kept = |c: &char| {
+        let kept = in_string || *c != ' ';
+        in_string ^= *c == '"' && !is_escaped;
+        is_escaped = in_string && *c == '\\' && !is_escaped;
+        kept
+    };
+    text.chars().filter(is_kept).collect()
 }
 
 /// The bytes of `\x6162`.

@@ -23,7 +23,6 @@ pub(crate) async fn a_value_of_any_type_can_be_shown(api: &Api) -> Outcome {
         "'0001-01-01 00:00:00 BC'::timestamp",
         "'1969-12-31 23:59:59.999999'::timestamp",
         "'5b2d1a56-8d5c-4a8c-9d4e-0f6a4a1d2c3b'::uuid",
-        "'{\"a\": [1, null]}'::jsonb",
         "'x'::\"char\"",
         "ARRAY[1, NULL]",
         "ARRAY['a b', 'c']",
@@ -42,6 +41,7 @@ pub(crate) async fn a_value_of_any_type_can_be_shown(api: &Api) -> Outcome {
     }
     let text = |text: &str| Field::StringValue(text.to_owned());
     for (value, shown) in [
+        ("'{\"a\": [1, null, \": ,\"]}'::jsonb", text("{\"a\":[1,null,\": ,\"]}")),
         ("INTERVAL '1 day 2 hours'", text("1 days 2 hours 0 mins 0.0 secs")),
         ("INTERVAL '-1.5 seconds'", text("0 days 0 hours 0 mins -1.5 secs")),
         ("INTERVAL '13 months'", text("1 years 1 mons")),

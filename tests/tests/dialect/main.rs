@@ -212,6 +212,10 @@ async fn functions_give_what_redshift_gives(api: &Api) -> Outcome {
         ),
         ("SELECT LEN(CAST('ab' AS CHAR(5))), CHARINDEX('b', 'ab'), 1.5::DECIMAL, CAST(2.5 AS DECIMAL)", "2|2|2|3"),
         (
+            r#"SELECT JSON_SERIALIZE(JSON_PARSE('{"a": [1, ", : \\\\"]}')), JSON_PARSE('[1, "\\\\\\", ", {}]'), JSON_EXTRACT_PATH_TEXT(JSON_SERIALIZE(JSON_PARSE('{"a": 1}')), 'a')"#,
+            r#"{"a":[1,", : \\"]}|[1,"\\\", ",{}]|1"#,
+        ),
+        (
             "SELECT JSON_EXTRACT_PATH_TEXT('{\"a\": {\"b\": 1}}', 'a', 'b'), IS_VALID_JSON('{'), IS_VALID_JSON('{}')",
             "1|false|true",
         ),

@@ -5,7 +5,7 @@ use super::lex::{GAP, Kind, Lexed, Token, lex};
 use super::types::{self, For};
 
 /// Names that PostgreSQL has as well, with another meaning: those of the schema are named in full.
-const SHADOWED: [&str; 9] = [
+const SHADOWED: [&str; 10] = [
     "avg",
     "concat",
     "regexp_replace",
@@ -14,6 +14,7 @@ const SHADOWED: [&str; 9] = [
     "regexp_count",
     "json_extract_path_text",
     "json_array_length",
+    "json_serialize",
     "date_trunc",
 ];
 

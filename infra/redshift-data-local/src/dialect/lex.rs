@@ -86,8 +86,11 @@ pub(super) struct Lexed<'a> {
     pub(super) end: &'a str,
 }
 
+/// PostgreSQL cuts what is longer. Redshift takes 127. [PostgreSQL documentation, "Identifiers and Key Words"]
+const MAX_NAME_BYTES: usize = 63;
+
 /// # Errors
-/// A quote or comment that does not end.
+/// A quote or comment that does not end, a name that is too long.
 pub(super) fn lex(sql: &str) -> Result<Lexed<'_>, Refused> {
     let mut tokens = Vec::new();
     let (mut lead, mut at) = (0, 0);
@@ -127,7 +130,14 @@ pub(super) fn lex(sql: &str) -> Result<Lexed<'_>, Refused> {
             _ if rest.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == GAP) => (Kind::Word, word(rest)),
             _ => (Kind::Symbol, rest.chars().next().map_or(1, char::len_utf8)),
         };
-        tokens.push(Token { lead: &sql[lead..at], text: &sql[at..at + length], kind });
+        let token = Token { lead: &sql[lead..at], text: &sql[at..at + length], kind };
+        if length > MAX_NAME_BYTES && token.name().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+            return Err(Refused::lacking(
+                format!("names of more than {MAX_NAME_BYTES} bytes"),
+                "PostgreSQL takes two that begin alike for one; use a shorter one",
+            ));
+        }
+        tokens.push(token);
         at += length;
         lead = at;
     }
@@ -241,6 +251,17 @@ mod tests {
     fn a_literal_is_read_as_redshift_reads_it() {
         let literal = |sql| lex(sql).expect(sql).tokens[0].literal().expect("a literal");
         assert_eq!(literal(r"'it''s \'so\' \\ \n'"), "it's 'so' \\ \n");
+    }
+
+    #[test]
+    fn a_name_that_postgresql_cuts_is_refused() {
+        let (longest, longer) = ("a".repeat(63), "ä".repeat(32));
+        for name in [longest.clone(), format!("\"{longest}\""), format!("'{longer}'"), format!("$x${longer}$x$")] {
+            assert!(lex(&name).is_ok(), "{name}");
+        }
+        for name in [format!("{longest}1"), longer.clone(), format!("\"{longer}\""), format!("dev.{longer}")] {
+            assert!(lex(&name).expect_err(&name).to_string().contains("more than 63 bytes"), "{name}");
+        }
     }
 
     #[test]
