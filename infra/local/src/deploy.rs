@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use loader::Result;
 use loader::tools::{bootstrap, project};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::aws::Cli;
 use crate::warehouse::DB_USER;
@@ -61,27 +61,12 @@ pub async fn deploy(cli: &Cli, dir: &Path, stack: &str, parameters: &[String]) -
     outputs(cli, stack).await
 }
 
-/// The outputs of a stack, whoever has deployed it; from here on its notifications are sent.
+/// The outputs of a stack, whoever has deployed it.
 pub async fn outputs(cli: &Cli, stack: &str) -> Result<Outputs> {
     let query = ["--query", "Stacks[0].Outputs"];
     let outputs =
         cli.call(&[&["cloudformation", "describe-stacks", "--stack-name", stack], &query[..]].concat()).await?;
     let text = |output: &Value, key: &str| output[key].as_str().unwrap_or_default().to_owned();
     let outputs = outputs.as_array().into_iter().flatten();
-    let outputs = Outputs(outputs.map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect());
-    allow_publish_batch(cli, &outputs).await?;
-    Ok(outputs)
-}
-
-/// On AWS `sns:Publish` is what PublishBatch takes, and there is no other action; MiniStack asks for one of
-/// its own.
-async fn allow_publish_batch(cli: &Cli, outputs: &Outputs) -> Result<()> {
-    let topics: Vec<_> =
-        ["TopicArn", "ChatTopicArn"].map(|name| outputs.get(name)).into_iter().filter(|arn| !arn.is_empty()).collect();
-    let statement = json!({"Effect": "Allow", "Action": "sns:PublishBatch", "Resource": topics});
-    let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-    let role = ["iam", "put-role-policy", "--role-name", outputs.get("AuditRoleName")];
-    cli.call(&[&role[..], &["--policy-name", "ministack-publish-batch", "--policy-document", &policy]].concat())
-        .await?;
-    Ok(())
+    Ok(Outputs(outputs.map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect()))
 }

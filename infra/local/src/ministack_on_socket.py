@@ -17,7 +17,7 @@ os.umask(0o077)
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
-from ministack.core import iam_evaluator, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import lambda_svc, sts
 
 ROOT = os.environ["AWS_ACCESS_KEY_ID"]
@@ -72,6 +72,16 @@ def under_secret_path(build):
     return handler
 
 
+def as_aws_asks(extract):
+    """The action that a request needs: on AWS PublishBatch needs sns:Publish, and there is no other for it."""
+
+    def action(*arguments, **more):
+        found = extract(*arguments, **more)
+        return "sns:Publish" if found == "sns:PublishBatch" else found
+
+    return action
+
+
 def refuse(*_):
     raise NotImplementedError("durable functions do not run here: their Runtime API would answer everybody")
 
@@ -104,6 +114,7 @@ async def app(scope, receive, send):
 for module in (iam_evaluator, sts):
     assert module.is_root_access_key
     module.is_root_access_key = is_root
+iam_actions.extract_iam_action = as_aws_asks(iam_actions.extract_iam_action)
 lambda_runtime.execution_credentials = unguessable(lambda_runtime.execution_credentials)
 lambda_svc.execution_credentials = lambda_runtime.execution_credentials
 lambda_svc._provided_worker_env = with_secret_path(lambda_svc._provided_worker_env)
