@@ -22,7 +22,7 @@ pub struct Fault {
     /// Only for statements whose name has this in it, if it is about a statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_name: Option<String>,
-    /// How often.
+    /// How often, 1 or more.
     #[serde(default = "once")]
     pub times: u32,
 }
@@ -49,6 +49,20 @@ impl Fault {
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
+    }
+}
+
+impl Fault {
+    /// # Errors
+    /// What of it can never strike.
+    pub(crate) fn check(&self, operations: &[&str]) -> Result<(), String> {
+        match &self.operation {
+            Some(operation) if !operations.contains(&operation.as_str()) => {
+                Err(format!("{operation:?} is none of {}", operations.join(", ")))
+            }
+            _ if self.times == 0 => Err("Times is how often it strikes: 1 or more".to_owned()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -205,5 +219,27 @@ mod tests {
         assert!(Run::take(&faults, "ExecuteStatement", Some("m/e/0/2")).fail_with.is_none());
         assert_eq!(Run::take(&faults, "ExecuteStatement", Some("m/e/0/1")).fail_with.as_deref(), Some("x"));
         assert!(faults.left().is_empty());
+    }
+
+    #[test]
+    fn what_can_never_strike_is_refused() {
+        for (fault, strikes) in [
+            (Fault::new(FaultKind::Throttle), true),
+            (Fault::new(FaultKind::Throttle).on("ListTables"), true),
+            (Fault::new(FaultKind::Throttle).on("listTables"), false),
+            (Fault::new(FaultKind::Throttle).times(0), false),
+        ] {
+            assert_eq!(fault.check(&crate::service::OPERATIONS).is_ok(), strikes, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_kind() {
+        let readme = include_str!("../README.md");
+        let table = readme.split("| `Kind` |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+        let read = |text: &str| serde_json::from_str::<FaultKind>(text).ok();
+        let kinds: Vec<_> = table.split('`').skip(1).step_by(2).filter_map(read).collect();
+        let names: std::collections::HashSet<_> = kinds.iter().map(std::mem::discriminant).collect();
+        assert_eq!((kinds.len(), names.len()), (15, 15), "{kinds:?}");
     }
 }

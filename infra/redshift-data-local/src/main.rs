@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 const EXAMPLE: &str = "\
 Example:
   redshift-data-local > env.sh &
-  until curl --fail --silent http://127.0.0.1:8123/health; do sleep 0.2; done
+  until [ -s env.sh ] || ! kill -0 $!; do sleep 0.2; done
   . ./env.sh
   aws redshift-data execute-statement --workgroup-name any --database dev --sql 'SELECT 1' --wait-time-seconds 5
 
@@ -35,7 +35,7 @@ PostgreSQL and data go with it, however it ends.";
 #[command(version, after_help = EXAMPLE)]
 struct Options {
     /// Your own PostgreSQL: postgresql://user:password@host:port/database. It is reached without TLS. Without it, one is started
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "REDSHIFT_DATA_LOCAL_DATABASE_URL", hide_env_values = true)]
     database_url: Option<tokio_postgres::Config>,
     /// The database of the PostgreSQL that is started
     #[arg(long, default_value = "dev", conflicts_with = "database_url")]
@@ -51,7 +51,7 @@ struct Options {
     /// A workgroup or cluster that exists (repeatable); every name exists if none is given
     #[arg(long = "endpoint")]
     endpoints: Vec<String>,
-    /// The folder that stands for S3: FOLDER/bucket/key for s3://bucket/key
+    /// The folder that stands for S3 and is there: FOLDER/bucket/key for s3://bucket/key
     #[arg(long, value_name = "FOLDER")]
     s3: Option<PathBuf>,
     /// An access key, and the ARN of its role or user (repeatable): requests with any other key are refused, and each role has statements
@@ -119,6 +119,9 @@ async fn run(options: Options) -> Result<(), String> {
         let user = options.database_url.as_ref().map_or("a superuser", |_| "the user of --database-url");
         eprintln!("warning: no signature is checked: whoever reaches {address} may run SQL as {user}");
     }
+    if let Some(folder) = options.s3.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(format!("--s3 {} is no folder: make it first", folder.display()));
+    }
     let mut callers = HashMap::new();
     let key = options.callers.first().map_or("local", |(key, _)| key).to_owned();
     for (key, caller) in options.callers {
@@ -140,9 +143,13 @@ async fn run(options: Options) -> Result<(), String> {
     let (database, own) = match options.database_url {
         Some(database) => {
             if database.get_hosts().len().max(database.get_hostaddrs().len()) > 1 {
-                return Err("--database-url (DATABASE_URL) names several hosts: name one".to_owned());
+                return Err(
+                    "--database-url (REDSHIFT_DATA_LOCAL_DATABASE_URL) names several hosts: name one".to_owned()
+                );
             }
-            let unreachable = |e| format!("PostgreSQL is not reachable: {e}; check --database-url (DATABASE_URL)");
+            let unreachable = |e| {
+                format!("PostgreSQL is not reachable: {e}; check --database-url (REDSHIFT_DATA_LOCAL_DATABASE_URL)")
+            };
             drop(database.connect(tokio_postgres::NoTls).await.map_err(unreachable)?);
             (database, None)
         }
@@ -152,7 +159,6 @@ async fn run(options: Options) -> Result<(), String> {
                 own = own(options.postgres, &options.database) => own.map_err(|e| e.to_string())?,
                 () = &mut stop => return Ok(()),
             };
-            // Not DATABASE_URL, which the next start in this shell would read.
             exports.push(("POSTGRES_URL", own.0.url()));
             (own.0.config(), Some(own))
         }

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::faults::{Fault, FaultKind};
 use crate::guard::{Guard, guard};
 use crate::protocol::{Failure, FailureType};
-use crate::service::Service;
+use crate::service::{OPERATIONS, Service};
 
 /// A service that answers on a free loopback port, for programs and tests that start one of their own.
 pub struct Running {
@@ -96,6 +96,9 @@ async fn faults(State(service): State<Arc<Service>>) -> String {
 
 async fn set_faults(State(service): State<Arc<Service>>, body: Bytes) -> Result<(), (StatusCode, String)> {
     let faults: Vec<Fault> = serde_json::from_slice(&body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
+    for fault in &faults {
+        fault.check(&OPERATIONS).map_err(|text| (StatusCode::BAD_REQUEST, text))?;
+    }
     service.faults().set(faults);
     Ok(())
 }

@@ -35,6 +35,22 @@ pub struct Service {
     faults: Faults,
 }
 
+/// All of the newest API model.
+pub(crate) const OPERATIONS: [&str; 12] = [
+    "ExecuteStatement",
+    "BatchExecuteStatement",
+    "DescribeStatement",
+    "GetStatementResult",
+    "GetStatementResultV2",
+    "CancelStatement",
+    "ListDatabases",
+    "ListSchemas",
+    "ListTables",
+    "DescribeTable",
+    "ListSessions",
+    "ListStatements",
+];
+
 impl Service {
     /// A service without statements.
     pub fn new(config: Config) -> Self {

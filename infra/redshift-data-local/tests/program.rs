@@ -33,7 +33,7 @@ fn free_port() -> u16 {
 #[test]
 fn it_reports_a_postgresql_that_is_not_reachable() {
     let text = fails(&format!("postgresql://nobody@127.0.0.1:{}/none", free_port()));
-    assert!(text.contains("PostgreSQL is not reachable") && text.contains("DATABASE_URL"), "{text}");
+    assert!(text.contains("PostgreSQL is not reachable") && text.contains("--database-url"), "{text}");
 }
 
 #[test]
@@ -51,6 +51,11 @@ fn it_refuses_what_can_mean_two_things() {
     let output = Command::new(PROGRAM).args(["--listen", "127.0.0.1:0"]).args(callers).output().expect("it starts");
     assert!(!output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "redshift-data-local: --caller names the key AKIAONE twice\n");
+    let output = Command::new(PROGRAM).args(["--listen", "127.0.0.1:0", "--s3", "/none"]).output().expect("it starts");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "redshift-data-local: --s3 /none is no folder: make it first\n"
+    );
 }
 
 #[test]
@@ -111,7 +116,9 @@ impl Drop for Own {
 
 fn own(temporary: &Folder) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(postgres()).env_remove("DATABASE_URL");
+    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(postgres());
+    // That of an application is nobody's here.
+    command.env("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
     command.env("TMPDIR", left::passable(temporary)).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -216,7 +223,7 @@ fn what_belongs_together_is_asked_for_together() {
         (&["--events", "https://events.eu-west-1.amazonaws.com"], "without TLS"),
         (&["--caller", "AKIAONE=loader"], "KEY=ARN is expected"),
     ] {
-        let output = Command::new(PROGRAM).args(arguments).env_remove("DATABASE_URL").output().expect("it starts");
+        let output = Command::new(PROGRAM).args(arguments).output().expect("it starts");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(text), "{arguments:?}: {error}");
     }
@@ -258,7 +265,7 @@ fn killed_while_it_starts_it_leaves_nothing() {
 fn without_postgresql_it_tells_what_to_install() {
     let dir = Folder::new().expect("a folder");
     let mut command = Command::new(PROGRAM);
-    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(dir.path()).env_remove("DATABASE_URL");
+    command.args(["--listen", "127.0.0.1:0", "--postgres"]).arg(dir.path());
     let Output { status, stderr, .. } = command.output().expect("it starts");
     let text = String::from_utf8_lossy(&stderr);
     assert!(!status.success() && text.contains("initdb"), "{text}");
@@ -268,7 +275,7 @@ fn without_postgresql_it_tells_what_to_install() {
 fn a_port_in_use_is_reported_before_anything_is_started() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let output = Command::new(PROGRAM).args(["--listen", &address]).env_remove("DATABASE_URL").output();
+    let output = Command::new(PROGRAM).args(["--listen", &address]).output();
     let Output { status, stderr, .. } = output.expect("it starts");
     let text = String::from_utf8_lossy(&stderr);
     assert!(!status.success() && text.contains("choose another --listen"), "{text}");

@@ -226,6 +226,13 @@ async fn functions_give_what_redshift_gives(api: &Api) -> Outcome {
     Ok(())
 }
 
+async fn a_setting_that_means_nothing_here_is_kept(api: &Api) -> Outcome {
+    let [show, reset] = ["SHOW query_group", "RESET query_group"];
+    assert_eq!(api.last(&["SET query_group TO 'nightly'", show]).await?, ["nightly"]);
+    assert_eq!(api.last(&["SET query_group TO 'nightly'", reset, show]).await?, [""]);
+    Ok(())
+}
+
 async fn keys_are_not_enforced_and_not_null_is(api: &Api) -> Outcome {
     api.all(&[
         "CREATE TABLE keys (id BIGINT IDENTITY(0, 5), a INTEGER UNIQUE, b INTEGER, PRIMARY KEY (b))",
@@ -413,6 +420,7 @@ fn main() -> ExitCode {
         what_is_described_is_what_was_sent,
         what_is_refused_is_named_with_what_to_use,
         functions_give_what_redshift_gives,
+        a_setting_that_means_nothing_here_is_kept,
         keys_are_not_enforced_and_not_null_is,
         the_body_of_a_procedure_is_translated_too,
         a_merge_removes_duplicates_and_refuses_several_matches,

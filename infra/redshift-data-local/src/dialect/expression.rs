@@ -147,7 +147,8 @@ pub(super) fn expression(tokens: &[Token<'_>]) -> Result<String, Refused> {
             && before.is_some_and(is_select)
             && next.is_some_and(|t| matches!(t.kind, Kind::Number | Kind::Place))
         {
-            if limit.is_some() || tokens.iter().any(|t| t.is_any(&["union", "intersect", "except", "minus", "limit"])) {
+            let is_one_of_several = |t: &Token<'_>| t.is_any(&["union", "intersect", "except", "minus", "limit"]);
+            if limit.is_some() || split(tokens, is_one_of_several).len() > 1 {
                 return Err(Refused::lacking(
                     "TOP in one of several queries, or beside LIMIT",
                     "put the query with its TOP in parentheses",

@@ -189,6 +189,10 @@ mod tests {
                 "SELECT * FROM (SELECT TOP 2 a FROM t ORDER BY a) x;",
                 "SELECT * FROM (SELECT a FROM t ORDER BY a LIMIT 2) x;",
             ),
+            (
+                "SELECT TOP 2 a FROM (SELECT 1 AS a UNION SELECT 2 LIMIT 5) x;",
+                "SELECT a FROM (SELECT 1 AS a UNION SELECT 2 LIMIT 5) x LIMIT 2;",
+            ),
             ("SELECT DISTINCT TOP 3 a FROM t;\n", "SELECT DISTINCT a FROM t LIMIT 3;\n"),
             ("SELECT DECODE(a + 1, 1, 'x', 'y')", "SELECT CASE (a + 1) WHEN 1 THEN 'x' ELSE 'y' END"),
             ("SELECT DECODE(a, b, 1)", "SELECT CASE WHEN a IS NOT DISTINCT FROM b THEN 1 END"),

@@ -28,6 +28,7 @@ pub(super) fn statement(tokens: &[Token<'_>]) -> Statements {
         "vacuum" => vacuum(tokens),
         "analyze" | "analyse" => analyze(tokens),
         "set" => Ok(vec![set(tokens)?]),
+        "show" | "reset" if tokens.get(1).is_some_and(|t| t.is_any(&SETTINGS)) => Ok(vec![of_setting(tokens)]),
         "delete" if !tokens.get(1).is_none_or(|t| t.is("from")) => {
             Ok(vec![format!("{}{} FROM{}", tokens[0].lead, tokens[0].text, expression(&tokens[1..])?)])
         }
@@ -564,6 +565,15 @@ fn set(tokens: &[Token<'_>]) -> Result<String, Refused> {
         return Ok(format!("{}, redshift_catalog", verbatim(stripped)));
     }
     Ok(verbatim(tokens))
+}
+
+/// SHOW and RESET of one of them. One that was never set is empty.
+fn of_setting(tokens: &[Token<'_>]) -> String {
+    let (lead, setting) = (tokens[0].lead, tokens[1].lower());
+    match tokens[0].is("show") {
+        true => format!("{lead}SELECT pg_catalog.current_setting('redshift_catalog.{setting}', true) AS {setting}"),
+        false => format!("{lead}RESET redshift_catalog.{setting}"),
+    }
 }
 
 fn drop_schema(tokens: &[Token<'_>]) -> String {
