@@ -304,10 +304,13 @@ impl Copy {
         target.close(rules, &counted("copy", count)).await.map_err(|failed| self.failed(failed))
     }
 
+    fn is_parquet(&self) -> bool {
+        matches!(self.options.format, Format::Parquet(_))
+    }
+
     fn files(&self, folder: Folder<'_>) -> Result<Vec<File>, Failed> {
         if !self.options.manifest {
-            let is_parquet = matches!(self.options.format, Format::Parquet(_));
-            return if is_parquet { folder.shown(&self.from) } else { folder.files(&self.from) };
+            return if self.is_parquet() { folder.shown(&self.from) } else { folder.files(&self.from) };
         }
         let manifest = folder.file(&self.from)?.ok_or_else(|| missing(&self.from))?;
         let listed: Manifest = serde_json::from_slice(&manifest.read(Compression::None)?)
@@ -325,10 +328,9 @@ impl Copy {
 
     /// What is wrong with a value is Redshift's failure of a load.
     fn failed(&self, failed: Failed) -> Failed {
-        let is_parquet = matches!(self.options.format, Format::Parquet(_));
         let table = self.table.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
         match failed {
-            Failed::Scan(detail) if !is_parquet => Failed::Load { table, detail },
+            Failed::Scan(detail) if !self.is_parquet() => Failed::Load { table, detail },
             Failed::Engine(error) => match error.as_db_error() {
                 // Data exceptions, and violations of constraints.
                 Some(db) if ["22", "23"].contains(&&db.code().code()[..2]) => {

@@ -16,20 +16,20 @@ pub(super) struct File {
 }
 
 /// A file that is written, but not yet in its place. Dropped, it goes.
-pub(super) struct Written {
+pub(super) struct Staged {
     pub(super) path: PathBuf,
     url: String,
     part: PathBuf,
 }
 
-impl Written {
+impl Staged {
     /// Puts it into its place. What is there is replaced, and never written through: a symbolic link goes, and what it names stays.
     pub(super) fn place(&self) -> Result<(), Failed> {
         std::fs::rename(&self.part, &self.path).map_err(|e| Failed::Unwritten(self.url.clone(), e))
     }
 }
 
-impl Drop for Written {
+impl Drop for Staged {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.part);
     }
@@ -227,7 +227,7 @@ impl Folder<'_> {
     }
 
     /// Writes a file beside its place, and the folders that it lies in.
-    pub(super) fn write(self, url: &str, bytes: &[u8]) -> Result<Written, Failed> {
+    pub(super) fn stage(self, url: &str, bytes: &[u8]) -> Result<Staged, Failed> {
         let failed = |e| Failed::Unwritten(url.to_owned(), e);
         let key = Self::key(url)?;
         std::fs::create_dir_all(self.0).map_err(failed)?;
@@ -245,9 +245,9 @@ impl Folder<'_> {
             return Err(failed(ErrorKind::IsADirectory.into()));
         }
         let part = parent.join(format!("._{}", uuid::Uuid::new_v4()));
-        let written = Written { path, url: url.to_owned(), part };
-        std::fs::write(&written.part, bytes).map_err(failed)?;
-        Ok(written)
+        let staged = Staged { path, url: url.to_owned(), part };
+        std::fs::write(&staged.part, bytes).map_err(failed)?;
+        Ok(staged)
     }
 
     /// Removes a file that [`Folder::files`] found.
@@ -348,13 +348,13 @@ mod tests {
             assert!(!matches!(folder.file(&location), Ok(Some(_))), "{location}");
         }
         for url in ["s3://b/linked/new.csv", "s3://bucket/new.csv", "s3://b/../../outside/new.csv", "s3:///new.csv"] {
-            assert!(folder.write(url, b"new").is_err(), "{url}");
+            assert!(folder.stage(url, b"new").is_err(), "{url}");
         }
-        folder.write("s3://b/secret.csv", b"new").and_then(|file| file.place()).expect("in place of the link");
+        folder.stage("s3://b/secret.csv", b"new").and_then(|file| file.place()).expect("in place of the link");
         assert_eq!(std::fs::read(root.0.join("outside/secret.csv")).expect("there"), b"secret");
         assert_eq!(std::fs::read_dir(root.0.join("outside")).expect("a folder").count(), 1);
-        drop(folder.write("s3://new/bucket/none.csv", b"new").expect("written"));
-        folder.write("s3://new/bucket/and.csv", b"new").and_then(|file| file.place()).expect("written");
+        drop(folder.stage("s3://new/bucket/none.csv", b"new").expect("written"));
+        folder.stage("s3://new/bucket/and.csv", b"new").and_then(|file| file.place()).expect("written");
         assert_eq!(folder.files("s3://new/").expect("files").len(), 1);
     }
 

@@ -309,17 +309,17 @@ impl Unload {
         let files = tokio::task::spawn_blocking(move || this.files(&columns, rows));
         let unwritten = |e| Failed::Unwritten(self.to.clone(), std::io::Error::other(e));
         let files = unless(cancelled, async { files.await.map_err(unwritten)? }).await?;
-        let written = files.iter().map(|(url, bytes)| folder.write(url, bytes)).collect::<Result<Vec<_>, _>>()?;
+        let staged = files.iter().map(|(url, bytes)| folder.stage(url, bytes)).collect::<Result<Vec<_>, _>>()?;
         // While it can still fail.
         client.batch_execute(&counted("unload", count)).await?;
-        for file in &written {
+        for file in &staged {
             file.place()?;
         }
         if self.clean {
-            let is_new = |file: &&File| written.iter().any(|new| new.path == file.path);
+            let is_new = |file: &&File| staged.iter().any(|new| new.path == file.path);
             let is_replaced = |file: &&File| {
                 // The manifest lies above the partitions.
-                let files = written.iter().rev().skip(usize::from(self.manifest));
+                let files = staged.iter().rev().skip(usize::from(self.manifest));
                 let mut folders = files.filter_map(|new| new.path.parent());
                 self.partition.is_none() || folders.any(|folder| file.path.starts_with(folder))
             };
